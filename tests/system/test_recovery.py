@@ -1,0 +1,259 @@
+"""Kill -9 anywhere and start again: the work goes on, nothing is lost, nothing is twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.conftest import missing_part
+from tests.system.conftest import small_night
+from tests.system.daemons import Preprocessor
+from toros import store
+from toros.database.models import Combination, Exposure, StepRun, WorkOrder
+from toros.database.session import Database
+from toros.errors import ServiceUnreachable, TorosError
+
+ORDER = {"request": "calibrate_file_batch", "id": "1", "user": "tester"}
+
+
+def tree(daemon: Preprocessor) -> dict[str, str]:
+    """Return every file of the repository with its checksum."""
+    root = daemon.state / "repository"
+    return {
+        str(path.relative_to(root)): store.sha256_of(path)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def rows(url: str) -> dict[str, object]:
+    """Return what must be the same in the database whatever was killed."""
+    database = Database(url)
+    with database.reading() as session:
+        products = session.execute(
+            select(Combination.run, Combination.name, Combination.sha256, func.count())
+            .group_by(Combination.run, Combination.name, Combination.sha256)
+            .order_by(Combination.name)
+        ).all()
+        told = {
+            "products": [tuple(row) for row in products],
+            "exposures": session.scalar(select(func.count()).select_from(Exposure)),
+            "orders": [
+                (row.order_id, row.state, row.status_code)
+                for row in session.scalars(select(WorkOrder))
+            ],
+            "steps": sorted((row.step, row.state) for row in session.scalars(select(StepRun))),
+        }
+    database.close()
+    return told
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("night")
+    small_night(folder / "raw")
+    return folder / "raw"
+
+
+def prepare(daemon: Preprocessor, night: Path) -> dict[str, str]:
+    """Let the daemon read the night where it lies: the report names the url."""
+    daemon.configure({"Preprocessor": {"Sources": {"Folders": [str(night)]}}})
+    return {**ORDER, "url": str(night)}
+
+
+def url_of(daemon: Preprocessor, database_url: str | None) -> str:
+    return database_url or f"sqlite:///{daemon.state / 'toros.db'}"
+
+
+@pytest.fixture(scope="module")
+def reference(night, tmp_path_factory):
+    """Reduce the night undisturbed: the truth that every disturbed run is held against."""
+    daemon = Preprocessor(tmp_path_factory.mktemp("reference"))
+    order = prepare(daemon, night)
+    with daemon:
+        daemon.desk.send(order)
+        daemon.desk.wait("1", 120)
+    return tree(daemon), rows(url_of(daemon, None))
+
+
+def finish(daemon: Preprocessor, order: dict[str, str]) -> None:
+    """Send the order (again) and wait for its end."""
+    daemon.desk.send(order)
+    daemon.desk.wait(order["id"], 120)
+
+
+def assert_as_undisturbed(daemon, database_url, reference):
+    files, told = reference
+    assert tree(daemon) == files
+    assert rows(url_of(daemon, database_url)) == told
+
+
+def killed_at(daemon: Preprocessor, order: dict[str, str], calls: str, when: int) -> bool:
+    """Run the order; kill everything at the given system call of any process; say if it came."""
+    trace = daemon.folder / "trace"
+    trace.unlink(missing_ok=True)
+    daemon.before = (
+        shutil.which("strace") or missing_part("strace", "apt-get install strace"),
+        "-f", "-qq", "-o", str(trace), "-e", f"trace={calls}", "-e", "signal=none",
+        "-e", f"inject={calls}:signal=SIGKILL:when={when}",
+    )  # fmt: skip
+    daemon.start(wait=False)
+    deadline = time.monotonic() + 120
+    sent = False
+    try:
+        while time.monotonic() < deadline:
+            if "killed by SIGKILL" in (trace.read_text() if trace.exists() else ""):
+                return True
+            try:
+                if not sent:
+                    daemon.desk.send(order)
+                    sent = True
+                if daemon.desk.status("1")["status"] not in ("queued", "running"):
+                    return False
+            except (ServiceUnreachable, TorosError):
+                pass
+            time.sleep(0.02)
+        pytest.fail(f"neither killed nor done: {daemon.stderr()}")
+    finally:
+        daemon.close()  # kills the whole group with -9: a power cut
+        daemon.before = ()
+
+
+def kill_and_go_on(daemon, night, database_url, reference, calls, when) -> bool:
+    order = prepare(daemon, night)
+    came = killed_at(daemon, order, calls, when)
+    daemon.start()
+    finish(daemon, order)
+    assert daemon.stop() == 0
+    assert_as_undisturbed(daemon, database_url, reference)
+    return came
+
+
+@pytest.mark.parametrize(("calls", "when"), [("rename", 3), ("fsync", 9), ("fdatasync", 12)])
+def test_a_kill_at_a_chosen_call(make_preprocessor, night, reference, calls, when):
+    assert kill_and_go_on(make_preprocessor(), night, None, reference, calls, when)
+
+
+def test_a_kill_at_a_commit_on_postgresql(make_preprocessor, night, reference, postgres):
+    url = postgres.new_database()
+    daemon = make_preprocessor(database_url=url)
+    assert kill_and_go_on(daemon, night, url, reference, "sendto", 60)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("calls", ["rename", "fsync", "fdatasync"])
+def test_a_kill_at_every_rename_fsync_and_commit(make_preprocessor, night, reference, calls):
+    kills = 0
+    for when in range(1, 400):
+        daemon = make_preprocessor()
+        came = kill_and_go_on(daemon, night, None, reference, calls, when)
+        shutil.rmtree(daemon.folder)
+        if not came:
+            break
+        kills += 1
+    print(f"killed at each of {kills} calls of {calls}")
+    assert kills >= 5
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_kills_at_every_fourth_message_to_postgresql(make_preprocessor, night, reference, postgres):
+    kills = 0
+    for when in range(4, 2000, 4):
+        url = postgres.new_database()
+        daemon = make_preprocessor(database_url=url)
+        came = kill_and_go_on(daemon, night, url, reference, "sendto", when)
+        shutil.rmtree(daemon.folder)
+        if not came:
+            break
+        kills += 1
+    print(f"killed at each of {kills} messages to PostgreSQL")
+    assert kills >= 10
+
+
+def test_sigterm_checkpoints_and_the_order_goes_on(make_preprocessor, night, reference):
+    daemon = make_preprocessor()
+    order = prepare(daemon, night)
+    daemon.start()
+    daemon.desk.send(order)
+    while daemon.desk.status("1")["status"] == "queued":
+        time.sleep(0.02)
+    assert daemon.stop() == 0
+    url = url_of(daemon, None)
+    state = Counter(order[1] for order in rows(url)["orders"])
+    assert state["queued"] + state["done"] == 1
+    daemon.start()
+    finish(daemon, order)
+    daemon.stop()
+    assert_as_undisturbed(daemon, None, reference)
+
+
+def test_the_pool_dies_with_its_daemon(make_preprocessor, night):
+    daemon = make_preprocessor()
+    order = prepare(daemon, night)
+    daemon.start()
+    daemon.desk.send(order)
+    group = daemon.process.pid
+    while len(members(group)) < 3:
+        time.sleep(0.02)
+        assert daemon.desk.status("1")["status"] in ("queued", "running")
+    daemon.kill()
+    deadline = time.monotonic() + 20
+    while members(group):
+        assert time.monotonic() < deadline, "processes of the pool have outlived their daemon"
+        time.sleep(0.05)
+
+
+def members(group: int) -> list[int]:
+    """Return the live processes of a process group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_process_of_the_pool_is_replaced(make_preprocessor, night, reference):
+    daemon = make_preprocessor()
+    order = prepare(daemon, night)
+    daemon.start()
+    daemon.desk.send(order)
+    victims = 0
+    while daemon.desk.status("1")["status"] in ("queued", "running"):
+        workers = [
+            pid
+            for pid in members(daemon.process.pid)
+            if "multiprocessing.spawn" in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        ]
+        if workers and not victims:
+            os.kill(workers[0], signal.SIGKILL)
+            victims += 1
+        time.sleep(0.02)
+    assert victims
+    assert daemon.desk.status("1")["status"] == "done"
+    daemon.stop()
+    assert_as_undisturbed(daemon, None, reference)
+
+
+def test_a_committed_order_is_on_the_disk_before_its_receipt(make_preprocessor, night):
+    daemon = make_preprocessor()
+    order = prepare(daemon, night)
+    daemon.start()
+    assert daemon.desk.send(order)["status"] == "queued"
+    daemon.kill()
+    with sqlite3.connect(daemon.state / "toros.db") as database:
+        assert database.execute("SELECT order_id FROM work_order").fetchall() == [("1",)]

@@ -1,0 +1,1 @@
+"""The commands: ``toros`` and ``toros-submit``."""

@@ -1,0 +1,84 @@
+"""``toros status``: how all configured daemons are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toros.cli.output import (
+    DONE,
+    UNREACHABLE,
+    config_option,
+    exits,
+    json_option,
+    tell_json,
+    tell_mapping,
+    tell_table,
+)
+from toros.client import FrontDesk
+from toros.config import SERVICES, Settings, load
+from toros.errors import TorosError
+
+
+@click.command()
+@click.argument("service", type=click.Choice(SERVICES), required=False)
+@click.option("--user", help="User name, where the daemons want one; password in TOROS_PASSWORD.")
+@config_option
+@json_option
+@exits
+def status(service: str | None, user: str | None, configuration: Path, as_json: bool) -> None:
+    """Show how the configured daemons are, or all that SERVICE tells of itself.
+
+    The exit code is 3 when SERVICE, or without one every daemon, does not answer.
+    """
+    settings = load(configuration)
+    told = {name: _ask(settings, name, user) for name in ([service] if service else SERVICES)}
+    if as_json:
+        tell_json(told)
+    elif service:
+        tell_mapping(told[service])
+    else:
+        tell_table(
+            (
+                "daemon",
+                "address",
+                "state",
+                "version",
+                "up (s)",
+                "waiting",
+                "working on",
+                "database",
+            ),
+            [_row(settings, name, state) for name, state in told.items()],
+        )
+    sys.exit(DONE if any("error" not in state for state in told.values()) else UNREACHABLE)
+
+
+def _ask(settings: Settings, service: str, user: str | None) -> dict[str, Any]:
+    try:
+        desk = FrontDesk(
+            settings.service(service).http, user, os.environ.get("TOROS_PASSWORD"), timeout_s=5.0
+        )
+        return desk.status()
+    except TorosError as error:
+        return {"service": service, "error": error.message, "code": error.code}
+
+
+def _row(settings: Settings, service: str, state: dict[str, Any]) -> tuple[object, ...]:
+    address = settings.service(service).http
+    if "error" in state:
+        return (service, address, state["error"], None, None, None, None, None)
+    return (
+        service,
+        address,
+        "stopping" if state["stopping"] else "running",
+        state["version"],
+        round(state["uptime_s"]),
+        (state["queue"] or {}).get("queued"),
+        ", ".join(state["working_on"]),
+        state["database"],
+    )

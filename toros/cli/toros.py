@@ -1,0 +1,26 @@
+"""``toros``: look at, check and prepare what the daemons work with."""
+
+from __future__ import annotations
+
+import click
+
+import toros
+from toros.cli.config import config_group
+from toros.cli.database import database_group
+from toros.cli.demo import demo
+from toros.cli.inspect import inspect
+from toros.cli.status import status
+
+
+@click.group()
+@click.version_option(toros.__version__)
+def main() -> None:
+    """Look at, check and prepare what the TOROS daemons work with."""
+
+
+for command in (config_group, database_group, demo, inspect, status):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The database: file batches, exposures, combinations, steps and work orders."""

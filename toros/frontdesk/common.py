@@ -1,0 +1,44 @@
+"""The requests that every daemon answers at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import toros
+from toros.frontdesk.registry import Asked, Registry, describe_request
+from toros.workorders import CancelOrder, Describe, ListOrders, Status
+
+_registry = Registry("every daemon")
+COMMON_HANDLERS = _registry.handlers
+
+
+@_registry.serves(Describe)
+def describe(_order: Describe, asked: Asked) -> dict[str, Any]:
+    """List the daemon's requests."""
+    return {
+        "service": asked.desk.service,
+        "version": toros.__version__,
+        "requests": [describe_request(request) for request in asked.desk.handlers],
+    }
+
+
+@_registry.serves(Status)
+def status(order: Status, asked: Asked) -> dict[str, Any]:
+    """Tell how the daemon is, or what became of an order."""
+    if order.order is None:
+        return asked.desk.state()
+    return asked.desk.orders.tell(order.order, order.order_user)
+
+
+@_registry.serves(ListOrders)
+def list_orders(order: ListOrders, asked: Asked) -> dict[str, Any]:
+    """List orders, a page at a time."""
+    return asked.desk.orders.page(order.state, order.page, order.page_size)
+
+
+@_registry.serves(CancelOrder)
+def cancel_order(order: CancelOrder, asked: Asked) -> dict[str, Any]:
+    """Cancel an order."""
+    told = asked.desk.orders.cancel(order.order, order.order_user)
+    asked.desk.wake()
+    return told

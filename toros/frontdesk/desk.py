@@ -1,0 +1,156 @@
+"""The front desk: one function that takes work orders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import toros
+from toros import logs, store
+from toros.clock import Clock
+from toros.config import Settings
+from toros.database.orders import NewOrder, Orders
+from toros.errors import PermissionDenied, Stopping
+from toros.frontdesk.access import Access
+from toros.frontdesk.common import COMMON_HANDLERS
+from toros.frontdesk.registry import Asked, Handler, Registry
+from toros.frontdesk.server import Caller
+from toros.workorders import WorkOrder, parse
+from toros.workorders.parsing import canonical, unknown_keys
+
+
+class FrontDesk:
+    """Checks, records and answers the work orders of one daemon.
+
+    Parameters
+    ----------
+    registry : Registry
+        The daemon's own requests and their handlers.
+    settings : Settings
+    orders : Orders
+        Where queued orders are recorded.
+    access : Access
+        Who may send what.
+    clock : Clock
+    wake : callable
+        Called when an order has been queued.
+    reserve_bytes : int
+        What must stay free on the state folder's disk; below it no order is queued.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        orders: Orders,
+        access: Access,
+        clock: Clock,
+        wake: Callable[[], None],
+        reserve_bytes: int,
+    ) -> None:
+        self.service = registry.service
+        self.checks = registry.checks
+        self.handlers: dict[type[WorkOrder], Handler] = {**COMMON_HANDLERS, **registry.handlers}
+        self.settings = settings
+        self.orders = orders
+        self.access = access
+        self.clock = clock
+        self.wake = wake
+        self.reserve_bytes = reserve_bytes
+        self.worker_state: Callable[[], dict[str, Any]] = dict
+        self.stopping = threading.Event()
+        self._started = clock.monotonic()
+
+    def front_desk(self, work_order: object, caller: Caller) -> dict[str, Any]:
+        """Answer one work order: its result if it is immediate, else a receipt.
+
+        Parameters
+        ----------
+        work_order : object
+            What came over the wire.
+        caller : Caller
+            Who sent it.
+
+        Returns
+        -------
+        dict
+            The result of an immediate request; of a queued one the receipt
+            {id, request, status, message, warnings}.
+
+        Raises
+        ------
+        TorosError
+            The order was refused; nothing was done and nothing recorded.
+        """
+        order = parse(work_order, self.service)
+        if not self.access.permits(caller.user, order.request):
+            raise PermissionDenied(f"user {caller.user!r} may not send {order.request}")
+        if type(order).immediate:
+            with logs.order(order.id or order.request):
+                return self.handlers[type(order)](order, Asked(self, caller))
+        return self._queue(order, caller)
+
+    def _queue(self, order: WorkOrder, caller: Caller) -> dict[str, Any]:
+        if self.stopping.is_set():
+            raise Stopping(
+                f"the {self.service} is going down; send the order again to its successor"
+            )
+        new = self._new(order, caller)
+        stored = self.orders.stored_receipt(new)
+        if stored is not None:
+            return stored
+        store.check_free_space(self.settings.state_folder, 0, self.reserve_bytes)
+        if check := self.checks.get(type(order)):
+            check(order, self)
+        receipt = self.orders.record(new, self.settings.front_desk.queue_limit)
+        self.wake()
+        return receipt
+
+    def _new(self, order: WorkOrder, caller: Caller) -> NewOrder:
+        order_id = order.id or uuid.uuid4().hex
+        warnings = [
+            f"{key}: {order.request} does not know this key; it is kept, nothing is done with it"
+            for key in unknown_keys(order)
+        ]
+        receipt = {
+            "id": order_id,
+            "request": order.request,
+            "status": "queued",
+            "message": "; ".join(["queued", *warnings]),
+            "warnings": warnings,
+        }
+        return NewOrder(
+            user=user_of(order, caller),
+            order_id=order_id,
+            request=order.request,
+            content=order.model_dump(mode="json", exclude_none=True),
+            content_sha256=hashlib.sha256(canonical(order).encode()).hexdigest(),
+            receipt=receipt,
+            priority=order.priority or 0.0,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Tell how the daemon is; this needs no database."""
+        return {
+            "service": self.service,
+            "version": toros.__version__,
+            "observatory": self.settings.observatory.name,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "uptime_s": round(self.clock.monotonic() - self._started, 3),
+            "stopping": self.stopping.is_set(),
+            **self.worker_state(),
+            "configuration": str(self.settings.source),
+            "configuration_sha256": self.settings.sha256,
+            "warnings": list(self.settings.warnings),
+        }
+
+
+def user_of(order: WorkOrder, caller: Caller) -> str:
+    """Return whose order it is: the authenticated user, else the one that the order names."""
+    return caller.user if caller.user is not None else (order.user or "")

@@ -1,0 +1,107 @@
+"""Which handler serves which request."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from toros.workorders import WorkOrder
+
+if TYPE_CHECKING:
+    from toros.frontdesk.desk import FrontDesk
+    from toros.frontdesk.server import Caller
+
+Handler = Callable[[Any, Any], dict[str, Any]]
+Check = Callable[[Any, "FrontDesk"], None]
+H = TypeVar("H", bound=Callable[..., dict[str, Any]])
+
+
+class Asked(NamedTuple):
+    """What the handler of an immediate request gets beside the order."""
+
+    desk: FrontDesk
+    caller: Caller
+
+
+@dataclass
+class Registry:
+    """The requests of one daemon and the functions that serve them.
+
+    A handler takes the typed order and a context: `Asked` for an immediate
+    request, a `toros.frontdesk.worker.Task` for a queued one. It returns a
+    dictionary that can travel.
+
+    Examples
+    --------
+    >>> from toros.workorders import ResumeFileBatch
+    >>> registry = Registry("preprocessor")
+    >>> @registry.serves(ResumeFileBatch)
+    ... def resume(order, task):
+    ...     return {"file_batch": order.file_batch}
+    """
+
+    service: str
+
+    def __post_init__(self) -> None:
+        self.handlers: dict[type[WorkOrder], Handler] = {}
+        self.checks: dict[type[WorkOrder], Check] = {}
+
+    def serves(self, request: type[WorkOrder], check: Check | None = None) -> Callable[[H], H]:
+        """Tie a handler to a request.
+
+        Parameters
+        ----------
+        request : type of WorkOrder
+        check : callable, optional
+            Called with the order and the desk before a queued order is recorded;
+            raises what makes the order hopeless. It takes milliseconds at most.
+        """
+        if check is not None:
+            self.checks[request] = check
+
+        def tie(handler: H) -> H:
+            if request in self.handlers:
+                msg = f"{request.request} has a handler already: {self.handlers[request]}"
+                raise ValueError(msg)
+            self.handlers[request] = handler
+            return handler
+
+        return tie
+
+
+def describe_request(request: type[WorkOrder]) -> dict[str, Any]:
+    """Describe a request: its name, what it does, its fields with types and units, an example."""
+    schema = request.model_json_schema()
+    fields = []
+    for name, field in request.model_fields.items():
+        extra = field.json_schema_extra
+        fields.append(
+            {
+                "name": name,
+                "type": _type_name(schema["properties"][name]),
+                "unit": extra.get("unit") if isinstance(extra, dict) else None,
+                "required": field.is_required(),
+                "default": None if field.is_required() else field.default,
+                "description": field.description or "",
+            }
+        )
+    return {
+        "request": request.request,
+        "aliases": list(request.aliases),
+        "immediate": request.immediate,
+        "description": inspect.cleandoc(request.__doc__ or ""),
+        "fields": fields,
+        "example": {"request": request.request, **request.example},
+    }
+
+
+def _type_name(schema: dict[str, Any]) -> str:
+    options = schema.get("anyOf", [schema])
+    names = [
+        " | ".join(map(repr, option["enum"])) if "enum" in option else str(option.get("type"))
+        for option in options
+        if option.get("type") != "null"
+    ]
+    return " | ".join(names)

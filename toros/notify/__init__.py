@@ -1,0 +1,1 @@
+"""Telling people: mail now, webhooks later; for logs, alerts and the night alike."""

@@ -1,0 +1,1 @@
+"""The preprocessor: from a batch of raw files to calibrated images."""

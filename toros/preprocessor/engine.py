@@ -1,0 +1,145 @@
+"""Where the pixels are worked on: a pool of processes behind `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_NICENESS = 10  # the front desk answers first
+_PATIENCE_S = 0.5
+_POOL_LOSSES = 3
+
+
+class Engine:
+    """Runs functions in other processes, a bounded number of them at a time.
+
+    The pool is a `concurrent.futures.Executor` of new, low-priority processes that
+    end with this one. An executor for several machines can take its place: work
+    is handed over as paths, and doing it twice does no harm.
+
+    Parameters
+    ----------
+    processes : int
+        How many at once.
+    initializer, initargs : callable and tuple, optional
+        Called in each new process, to set its log up.
+    """
+
+    def __init__(
+        self,
+        processes: int,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
+        self.processes = processes
+        self._initializer = (initializer, initargs)
+        self._executor: Executor | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the pool, whatever it is doing: what it works on is resumed later."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+
+    def map(
+        self,
+        function: Callable[..., T],
+        arguments: Sequence[tuple[Any, ...]],
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[int, Future[T]]]:
+        """Call a function once for each tuple of arguments, in other processes.
+
+        Futures are handed back as they end, each with its position in
+        `arguments`. Once `should_stop` says so, what has not begun is dropped and
+        what runs is still handed back. A pool that breaks (a process was
+        killed, for instance for its memory) is made anew and what it lost is
+        tried again; work that loses its pool again and again ends with
+        BrokenProcessPool in its future.
+        """
+        todo = list(range(len(arguments)))[::-1]
+        losses = dict.fromkeys(todo, 0)
+        running: dict[Future[T], int] = {}
+        while todo or running:
+            while todo and len(running) < self.processes and not should_stop():
+                number = todo.pop()
+                running[self._submit(function, arguments[number])] = number
+            if not running:
+                return
+            ended, _ = wait(running, timeout=_PATIENCE_S, return_when=FIRST_COMPLETED)
+            for future in ended:
+                number = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    self._renew()
+                    losses[number] += 1
+                    if losses[number] < _POOL_LOSSES:
+                        todo.append(number)
+                        continue
+                yield number, future
+
+    def _submit(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> Future[T]:
+        for _ in range(_POOL_LOSSES):
+            with self._lock:
+                if self._executor is None:
+                    self._executor = self._make()
+                executor = self._executor
+            try:
+                return executor.submit(function, *arguments)
+            except BrokenProcessPool:
+                self._renew()
+        raise BrokenProcessPool("the pool of processes breaks at once, again and again")
+
+    def _make(self) -> Executor:
+        return ProcessPoolExecutor(
+            self.processes,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin_worker,
+            initargs=self._initializer,
+        )
+
+    def _renew(self) -> None:
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            log.warning("a process of the pool was lost; the pool is made anew")
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+    """Make a pool process polite, and mortal when its daemon is."""
+    os.nice(_NICENESS)
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    time.sleep(0.1)
+    os._exit(1)

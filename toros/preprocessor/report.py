@@ -1,0 +1,156 @@
+"""The report of a run over a file batch: what was made of what, what was left out and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import toros
+from toros import store
+from toros.database.batches import BatchRow, CombinationRow, ExposureRow
+from toros.errors import SUCCESS, TorosError
+from toros.preprocessor.repository import Repository
+
+TEXT_NAME = "report.txt"
+JSON_NAME = "report.json"
+_LISTED = 200
+
+
+def contents(
+    batch: BatchRow,
+    exposures: Sequence[ExposureRow],
+    products: Sequence[CombinationRow],
+    steps: Sequence[Mapping[str, Any]],
+    left_out: Mapping[str, Sequence[tuple[str, str]]],
+    failure: TorosError | None,
+) -> dict[str, Any]:
+    """Gather what the report says; nothing in it depends on when or where it was made."""
+    names = {row.sha256: row.name for row in exposures}
+    return {
+        "file_batch": batch.id,
+        "url": batch.url,
+        "version": toros.__version__,
+        "status_code": failure.code if failure else SUCCESS,
+        "message": failure.message if failure else "",
+        "frames": dict(sorted(Counter(row.exposure_type for row in exposures).items())),
+        "quarantined": [
+            {"file": row.name, "reason": row.quarantine_reason}
+            for row in exposures
+            if row.quarantine_reason is not None
+        ],
+        "not_taken": [{"file": name, "reason": reason} for name, reason in batch.left_out],
+        "unused": [
+            {"step": step, "file": name, "reason": reason}
+            for step, items in left_out.items()
+            for name, reason in items
+        ],
+        "steps": list(steps),
+        "products": [
+            {
+                "file": product.name,
+                "type": product.combination_type,
+                "sha256": product.sha256,
+                "partial": bool(product.missing),
+                "missing": list(product.missing),
+                "key": dict(product.key),
+                "figures": dict(sorted(product.scalars.items())),
+                "made_of": sorted(names.get(s, s) for s in product.exposure_sha256s),
+                "masters": sorted(product.input_names),
+                "frames_rejected": [list(item) for item in product.frames_rejected],
+            }
+            for product in products
+        ],
+    }
+
+
+def write(folder: Path, report: Mapping[str, Any]) -> dict[str, Path]:
+    """Write the report as text and as JSON into a run's folder; return their paths.
+
+    Raises
+    ------
+    DiskFull, StorageFailed
+    """
+    paths = {"text": folder / TEXT_NAME, "json": folder / JSON_NAME}
+    store.write_whole(paths["json"], (json.dumps(report, indent=1, default=str) + "\n").encode())
+    store.write_whole(paths["text"], as_text(report).encode())
+    return paths
+
+
+def summary(
+    report: Mapping[str, Any], repository: Repository, folder: Path, paths: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Return what the order's result says: counts, the first reasons, where the rest lies."""
+    products = report["products"]
+    return {
+        "file_batch": report["file_batch"],
+        "run": int(folder.name.removeprefix("run-")),
+        "folder": str(folder),
+        "report": str(paths["text"]),
+        "report_json": str(paths["json"]),
+        "frames": report["frames"],
+        "products": len(products),
+        "partial": sum(product["partial"] for product in products),
+        "made": dict(sorted(Counter(product["type"] for product in products).items())),
+        "quarantined": report["quarantined"][:_LISTED],
+        "not_taken": report["not_taken"][:_LISTED],
+        "unused": report["unused"][:_LISTED],
+        "steps": report["steps"],
+        "previews": str(folder),
+        "repository": str(repository.root),
+    }
+
+
+def as_text(report: Mapping[str, Any]) -> str:
+    """Write the report for a person."""
+    lines = [
+        f"File batch {report['file_batch']}: {report['url']}",
+        f"TOROS {report['version']}; status {report['status_code']}"
+        + (f": {report['message']}" if report["message"] else " (success)"),
+        "",
+        "Frames: " + ", ".join(f"{count} {kind}" for kind, count in report["frames"].items()),
+        "",
+    ]
+    lines += ["Steps"]
+    lines += [
+        f"  {step['step']:<16} {step['state']}"
+        + (f": {step['message']}" if step["message"] else "")
+        for step in report["steps"]
+    ]
+    for title, key in (
+        ("Quarantined: cannot be used", "quarantined"),
+        ("Not taken from the source", "not_taken"),
+        ("Not used by a step", "unused"),
+    ):
+        if report[key]:
+            lines += ["", title]
+            lines += [
+                f"  {item['file']}"
+                + (f" ({item['step']})" if "step" in item else "")
+                + f": {item['reason']}"
+                for item in report[key]
+            ]
+    lines += ["", f"Products ({len(report['products'])})"]
+    for product in report["products"]:
+        lines += _product_lines(product)
+    return "\n".join(lines) + "\n"
+
+
+def _product_lines(product: Mapping[str, Any]) -> list[str]:
+    partial = f"  PARTIAL, missing: {'; '.join(product['missing'])}" if product["partial"] else ""
+    lines = [f"  {product['file']}  [{product['type']}]{partial}"]
+    figures = ", ".join(
+        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in product["figures"].items()
+    )
+    if figures:
+        lines.append(f"      {figures}")
+    made_of = product["made_of"]
+    shown = ", ".join(made_of[:3]) + (f" … ({len(made_of)} frames)" if len(made_of) > 3 else "")
+    lines.append(f"      of {shown}")
+    if product["masters"]:
+        lines.append(f"      with {', '.join(product['masters'])}")
+    lines += [f"      without {name}: {reason}" for name, reason in product["frames_rejected"]]
+    return lines

@@ -1,0 +1,246 @@
+"""Runs the configured steps over a file batch: plan, work, record; resumable at every product."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toros import store
+from toros.database.batches import Batches, BatchRow, CombinationRow
+from toros.errors import (
+    DatabaseUnavailable,
+    DiskFull,
+    InternalError,
+    NoUsableFrames,
+    OrderCancelled,
+    StackingFailed,
+    Stopping,
+    TorosError,
+)
+from toros.frontdesk.worker import PartlyDone, Task
+from toros.preprocessor import report
+from toros.preprocessor.association import Master
+from toros.preprocessor.engine import Engine
+from toros.preprocessor.frames import frames
+from toros.preprocessor.grouping import Frame
+from toros.preprocessor.jobs import Product
+from toros.preprocessor.planning import Job, of_unknown_type, plan
+from toros.preprocessor.repository import Repository
+from toros.preprocessor.site import Site
+from toros.preprocessor.stepping import StepSettings
+from toros.preprocessor.work import verified_run
+
+log = logging.getLogger(__name__)
+
+_PASSED_ON = (Stopping, OrderCancelled, DatabaseUnavailable, DiskFull)
+"""What ends the work for now instead of failing a step: it goes on later."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Runs steps over batches.
+
+    Parameters
+    ----------
+    steps : sequence of StepSettings
+        Which steps, in which order, with which settings.
+    batches : Batches
+    repository : Repository
+    engine : Engine
+    site : Site
+        What the configuration says of the cameras.
+    memory_limit_mb : float
+        What the stacks under way may take together [MB].
+    stop_at_error : bool
+        Whether a step that failed ends the run; else the next step is tried.
+    """
+
+    steps: Sequence[StepSettings]
+    batches: Batches
+    repository: Repository
+    engine: Engine
+    site: Site
+    memory_limit_mb: float
+    stop_at_error: bool
+
+    def run(self, batch: BatchRow, task: Task) -> dict[str, Any]:
+        """Bring the batch's current run to its end.
+
+        Products that are already there, whole and made of the same inputs, are kept.
+
+        Returns
+        -------
+        dict
+            What was made, for the order's result.
+
+        Raises
+        ------
+        PartlyDone
+            A step failed, or no frame could be used; with what was made all the same.
+        OrderCancelled, Stopping
+            At a checkpoint; everything made so far is recorded.
+        """
+        folder = self.repository.run(batch.folder, batch.run)
+        store.make_folder(folder)
+        store.clear_partial(folder)
+        exposures = task.patiently(lambda: self.batches.exposures(batch.id))
+        planes = frames(exposures, self.repository)
+        failure: TorosError | None = None
+        left_out = {"every step": of_unknown_type(planes)}
+        for number, step in enumerate(self.steps):
+            try:
+                left_out[step.name] = self._step(batch, number, step, planes, task)
+            except _PASSED_ON:
+                raise
+            except TorosError as error:
+                log.error("file batch %d, step %s: %s", batch.id, step.name, error.message)
+                failure = failure or error
+                if self.stop_at_error:
+                    break
+        products = task.patiently(lambda: self.batches.products(batch.id, batch.run))
+        if failure is None and not products:
+            failure = NoUsableFrames(
+                f"file batch {batch.id}: none of its {len(exposures)} files is a frame that a step "
+                "could use; `toros inspect` tells why for each"
+            )
+        steps = task.patiently(lambda: self.batches.steps(batch.id, batch.run))
+        contents = report.contents(batch, exposures, products, steps, left_out, failure)
+        paths = report.write(folder, contents)
+        result = report.summary(contents, self.repository, folder, paths)
+        code, message = (failure.code, failure.message) if failure else (0, "")
+        task.patiently(lambda: self.batches.finish_run(batch.id, batch.run, code, message, result))
+        if failure is not None:
+            raise PartlyDone(failure, result)
+        return result
+
+    def _step(
+        self, batch: BatchRow, number: int, step: StepSettings, planes: Sequence[Frame], task: Task
+    ) -> list[tuple[str, str]]:
+        """Run one step; record its outcome, and raise it if it is an error."""
+        row = task.patiently(
+            lambda: self.batches.start_step(batch.id, batch.run, step.name, task.row)
+        )
+        try:
+            done = {
+                product.name: product
+                for product in task.patiently(lambda: self.batches.products(batch.id, batch.run))
+            }
+            masters = [self._master(product) for product in done.values()]
+            planned = plan(step.name, planes, masters, step.settings, self.site)
+            jobs = [job for job in planned.jobs if not self._is_made(job, done.get(job.name))]
+            self._work(batch, row, number, step, jobs, task)
+        except (Stopping, OrderCancelled, DatabaseUnavailable):
+            raise
+        except TorosError as error:
+            failed = error
+            task.patiently(lambda: self.batches.finish_step(row, failed.code, failed.message))
+            raise
+        task.patiently(lambda: self.batches.finish_step(row, 0, ""))
+        return list(planned.left_out)
+
+    def _work(
+        self,
+        batch: BatchRow,
+        step_row: int,
+        number: int,
+        step: StepSettings,
+        jobs: Sequence[Job],
+        task: Task,
+    ) -> None:
+        """Do a step's jobs in other processes; record each product as it comes."""
+        folder = self.repository.run(batch.folder, batch.run)
+        share = self.memory_limit_mb / self.engine.processes
+        arguments = [(job, str(folder), share, task.order_id) for job in jobs]
+        failures: list[TorosError] = []
+
+        def tell(done: int) -> None:
+            fraction = (number + (done / len(jobs) if jobs else 1.0)) / len(self.steps)
+            task.progress(fraction, f"{step.name}: {done} of {len(jobs)}")
+
+        tell(0)
+        for done, (index, future) in enumerate(
+            self.engine.map(verified_run, arguments, task.should_stop), start=1
+        ):
+            try:
+                product = _outcome(future, jobs[index])
+            except DiskFull:
+                raise
+            except TorosError as error:
+                log.warning("%s: %s: %s", step.name, jobs[index].name, error.message)
+                failures.append(error)
+            else:
+                found = self._row(jobs[index], product)
+                task.patiently(
+                    lambda row=found: self.batches.record(batch.id, batch.run, step_row, row)
+                )
+            if not task.should_stop():
+                tell(done)
+        task.check()
+        if failures:
+            raise failures[0]
+
+    def _is_made(self, job: Job, product: CombinationRow | None) -> bool:
+        """Whether a job's product is there, whole, and made of the job's inputs."""
+        if product is None:
+            return False
+        path = self.repository.absolute(product.path)
+        return (
+            set(product.exposure_sha256s) == {frame.sha256 for frame in job.frames}
+            and set(product.input_names) == {master.name for master in job.masters}
+            and path.is_file()
+            and store.sha256_of(path) == product.sha256
+            and (
+                product.preview_path is None
+                or self.repository.absolute(product.preview_path).is_file()
+            )
+        )
+
+    def _master(self, product: CombinationRow) -> Master:
+        return Master(
+            path=str(self.repository.absolute(product.path)),
+            name=product.name,
+            sha256=product.sha256,
+            kind=product.combination_type,
+            key=dict(product.key),
+            scalars=dict(product.scalars),
+            missing=tuple(product.missing),
+        )
+
+    def _row(self, job: Job, product: Product) -> CombinationRow:
+        return CombinationRow(
+            name=job.name,
+            combination_type=product.kind,
+            path=self.repository.relative(Path(product.path)),
+            sha256=product.sha256,
+            preview_path=self.repository.relative(Path(product.preview_path)),
+            key=product.key,
+            scalars={k: v for k, v in product.scalars.items() if math.isfinite(v)},
+            missing=product.missing,
+            frames_rejected=[list(item) for item in product.frames_rejected],
+            exposure_sha256s=[frame.sha256 for frame in job.frames],
+            input_names=[master.name for master in job.masters],
+        )
+
+
+def _outcome(future: Future[Product], job: Job) -> Product:
+    """Return what a job made, or raise why it could not, as an error of ours."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, TorosError):
+        raise error
+    if isinstance(error, BrokenProcessPool):
+        raise StackingFailed(
+            f"{job.name}: the process that worked on it was killed again and again; is the "
+            "machine's memory full? Preprocessor / Memory Limit (MB) or Processes can be lowered"
+        ) from error
+    tag = secrets.token_hex(4)
+    log.error("%s met a defect [%s]", job.name, tag, exc_info=error)
+    raise InternalError(f"{job.name}: internal error [{tag}]; the log has more under this tag")
