@@ -178,6 +178,7 @@ if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ]; then
         --home-dir /var/lib/toros --shell /usr/sbin/nologin toros
     chgrp toros '/etc/toros'/toros.conf.yaml*
     install -d -o toros -g toros -m 0750 /var/lib/toros /var/log/toros
+    install -d -o toros -g toros -m 2770 /var/lib/toros/incoming
     if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
     case $$(readlink -f '$(PREFIX)/lib/toros/venv/bin/python') in
     /root/* | /home/*)
@@ -197,7 +198,7 @@ install:
 	$(install_account)
 	echo "Installed: $$(cd '$(DESTDIR)$(PREFIX)/bin' && ls -d "$$PWD"/toros* | tr '\n' ' ')"
 	echo "Settings:  $(DESTDIR)/etc/toros/toros.conf.yaml   (edit, then: toros config check)"
-	echo "Units:     $(DESTDIR)$(UNITDIR)   (then: systemctl enable --now toros-preprocessor)"
+	echo "Units:     $(DESTDIR)$(UNITDIR)   (then: systemctl enable --now toros.target toros-preprocessor)"
 
 uninstall:
 	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then

@@ -144,10 +144,17 @@ def clear_partial(folder: Path) -> int:
     """Remove what interrupted writes left below `folder`; return how many files.
 
     Only for a folder that no other process is writing to.
+
+    Raises
+    ------
+    StorageFailed
     """
     leftovers = [path for path in folder.rglob(f"{PARTIAL_PREFIX}*") if path.is_file()]
     for path in leftovers:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, path) from error
     return len(leftovers)
 
 

@@ -170,7 +170,7 @@ def tables() -> Iterator[str]:
                     f"**{escaped(column.name)}**",
                     str(column.type).lower(),
                     "may be null" if column.nullable else "",
-                    escaped(", ".join([*filter(None, [column.comment]), *marks, *keys])),
+                    escaped(", ".join([*filter(None, [column.doc]), *marks, *keys])),
                 )
             )
         yield from (*table(("Column", "Type", "", "Notes"), rows), "")
@@ -186,7 +186,7 @@ def mask_bits() -> Iterator[str]:
 
 def figures() -> Iterator[str]:
     """List the keywords of what a step measured, with their names in the report."""
-    from toros.preprocessor.provenance import _SCALARS as FIGURES
+    from toros.preprocessor.provenance import FIGURES
 
     rows = [(f"`{key}`", f"`{name}`", escaped(text)) for name, (key, text) in FIGURES.items()]
     yield from (*table(("Keyword", "In the report", "Meaning"), rows), "")

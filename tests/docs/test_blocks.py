@@ -95,8 +95,8 @@ def test_units_exist() -> None:
     units = {path.name for path in (PROJECT / "systemd").iterdir()}
     for block, words in commands():
         if words[0] == "systemctl":
-            unit = words[-1]
-            assert {unit, f"{unit}.service"} & units, f"{name(block)} {unit}"
+            for unit in (word for word in words[2:] if not word.startswith("-")):
+                assert {unit, f"{unit}.service"} & units, f"{name(block)} {unit}"
 
 
 @pytest.mark.parametrize("block", list(blocks("python")), ids=name)

@@ -480,10 +480,9 @@ def test_the_report_tells_everything(bench):
         accounted += product["made_of"]
         assert all(name in text for name in rejected)
         figures = product["figures"]
-        before, after = (figures[f"noise_{when}{unit}"] for unit in ["_adu"]
-                         for when in ("before", "after")) if "noise_before_adu" in figures else (
-                             figures["noise_before"], figures["noise_after"])  # fmt: skip
-        assert 0 < after <= before
+        unit = "" if product["type"] == "flat_stack" else "_adu"
+        before, after = (figures[f"noise_{when}{unit}"] for when in ("before", "after"))
+        assert 0 < after < before * (1.1 if len(product["made_of"]) == 1 else 0.8)
     assert sorted(accounted) == sorted(present), "each file is told of once"
     assert [step["state"] for step in report["steps"]] == ["done"] * 4
     flat = next(p for p in report["products"] if p["type"] == "flat_stack")
@@ -516,8 +515,8 @@ def test_orders_are_run_by_priority_and_cancelled_while_they_wait_or_run(bench):
     running = bench.send(long)
     while not bench.desk.status(running)["progress_text"].startswith("correct_light"):
         time.sleep(0.02)
-    low = bench.send(folders[0], priority=-1)
-    usual = bench.send(folders[1])
+    low = bench.send(folders[0], priority=0)
+    usual = bench.send(folders[1], priority=1)
     high = bench.send(folders[2], priority=5)
     never = bench.send(folders[3], priority=9)
     assert bench.desk.cancel(never)["status"] == "cancelled"
@@ -534,9 +533,6 @@ def test_orders_are_run_by_priority_and_cancelled_while_they_wait_or_run(bench):
     with pytest.raises(NotCancellable):
         bench.desk.cancel(high)
 
-    kept = bench.states(bench.root / "batch-000001").keys()  # the walk below needs no more
-    assert kept
-    made = {row["path"] for row in combinations(bench.daemon) if "field" not in row["name"]}
     batch = next(
         int(folder.name.split("-")[1])
         for folder in bench.root.glob("batch-*")
@@ -544,7 +540,6 @@ def test_orders_are_run_by_priority_and_cancelled_while_they_wait_or_run(bench):
     )
     half = bench.states(bench.root / f"batch-{batch:06d}" / "run-001")
     assert 4 * 2 <= len(half) < 2 * (4 + 122)
-    assert made
     done = bench.calibrate(long)
     assert (done["run"], done["made"]["calibrated_light"]) == (1, 122)
     after = bench.states(Path(done["folder"]))

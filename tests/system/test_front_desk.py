@@ -295,6 +295,35 @@ def test_toros_status(preprocessor):
     assert subprocess.run([*command, "dome"], capture_output=True, check=False).returncode == 3
 
 
+HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b0dWQ"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"Preprocessor": {"Steps": [{"Step": "stack_bais"}]}}, "'stack_bais'"),
+        ({"Preprocessor": {"Steps": [{"Step": "stack_bias", "X": 1}]}}, "X"),
+        (
+            {"Front Desk": {"Users": [
+                {"Name": "a", "Password Hash": HASH, "Requests": ["calibrate"]}
+            ]}},
+            "'calibrate'",
+        ),
+    ],
+)  # fmt: skip
+def test_config_check_and_the_daemon_find_the_same(make_preprocessor, changes, said):
+    daemon = make_preprocessor(changes=changes)
+    for command, code in (("toros", 1), ("toros-preprocessor", 2)):
+        arguments = ["config", "check"] if command == "toros" else ["--config"]
+        done = subprocess.run(
+            [BIN / command, *arguments, str(daemon.configuration)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == code
+        assert said in done.stderr
+        assert f"{daemon.configuration}:" in done.stderr
+
+
 def test_a_wrong_configuration_refuses_the_start(make_preprocessor):
     daemon = make_preprocessor(changes={"Preprocessor": {"Procesess": 3}})
     command = [BIN / "toros-preprocessor", "--config", str(daemon.configuration)]

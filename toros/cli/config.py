@@ -28,9 +28,11 @@ def config_group() -> None:
 @exits
 def check(file: Path, service: str | None) -> None:
     """Check FILE: every section, every value, the steps' settings."""
+    from toros.frontdesk.process import check_users
     from toros.preprocessor.stepping import configured_steps
 
     settings = load(file, service)
+    check_users(settings)
     if service in (None, "preprocessor"):
         configured_steps(settings)
     for warning in settings.warnings:

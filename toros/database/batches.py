@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from toros.clock import Clock
-from toros.database.models import Combination, Exposure, FileBatch, StepRun
+from toros.database.models import (
+    Combination,
+    Exposure,
+    FileBatch,
+    FileBatchExposure,
+    StepRun,
+)
 from toros.database.session import Database
 from toros.errors import FileBatchNotFound
 
@@ -110,12 +116,16 @@ class Batches:
     def exposures(self, batch_id: int) -> list[ExposureRow]:
         """Return the batch's exposures, quarantined ones included, by name."""
         with self.database.reading() as session:
-            rows = session.scalars(
-                select(Exposure)
-                .where(Exposure.file_batches.any(FileBatch.id == batch_id))
-                .order_by(Exposure.name, Exposure.sha256)
+            rows = session.execute(
+                select(Exposure, FileBatchExposure)
+                .join(FileBatchExposure, FileBatchExposure.exposure_id == Exposure.id)
+                .where(FileBatchExposure.file_batch_id == batch_id)
+                .order_by(FileBatchExposure.name, Exposure.sha256)
             )
-            return [_exposure(row) for row in rows]
+            return [
+                replace(_exposure(row), **{name: getattr(member, name) for name in _BATCHS_OWN})
+                for row, member in rows
+            ]
 
     def known(self, sha256s: Iterable[str]) -> dict[str, ExposureRow]:
         """Return the exposures already in the repository, by checksum."""
@@ -131,12 +141,10 @@ class Batches:
     def register(
         self, batch_id: int, exposures: Sequence[ExposureRow], left_out: Sequence[Any]
     ) -> None:
-        """Make exposures part of a batch, all or none; their facts replace earlier ones."""
+        """Make exposures the members of a batch, all or none; their facts replace earlier ones."""
         try:
             self._register(batch_id, exposures, left_out)
-        except (
-            IntegrityError
-        ):  # another order registered the same bytes at once; now they are known
+        except IntegrityError:  # another order registered the same bytes just now
             self._register(batch_id, exposures, left_out)
 
     def _register(
@@ -145,7 +153,8 @@ class Batches:
         with self.database.writing() as session:
             batch = _get(session, batch_id)
             batch.left_out = list(left_out)
-            members = {row.sha256 for row in batch.exposures}
+            members = {member.exposure_id: member for member in batch.members}
+            present = []
             for new in exposures:
                 row = session.scalar(select(Exposure).where(Exposure.sha256 == new.sha256))
                 if row is None:
@@ -153,9 +162,13 @@ class Batches:
                     session.add(row)
                 for name in _DESCRIPTION:
                     setattr(row, name, getattr(new, name))
-                if new.sha256 not in members:
-                    batch.exposures.append(row)
-                    members.add(new.sha256)
+                if row.id is None:
+                    session.flush()
+                member = members.get(row.id) or FileBatchExposure(exposure_id=row.id)
+                for name in _BATCHS_OWN:
+                    setattr(member, name, getattr(new, name))
+                present.append(member)
+            batch.members = present
 
     def start_run(
         self, batch_id: int, last_run: int, inputs_sha256: str, marker: str | None = None
@@ -269,6 +282,7 @@ class Batches:
             row.scalars = dict(product.scalars)
             row.missing = list(product.missing)
             row.frames_rejected = list(product.frames_rejected)
+            row.superseded = False
             row.created = self.clock.now()
             row.exposures = list(
                 session.scalars(
@@ -287,12 +301,27 @@ class Batches:
                 )
             )
 
+    def supersede(self, batch_id: int, run: int, names: Iterable[str]) -> None:
+        """Record that products of a run count no more: it has made others in their place."""
+        with self.database.writing() as session:
+            for name in names:
+                session.execute(
+                    update(Combination)
+                    .where(
+                        Combination.file_batch_id == batch_id,
+                        Combination.run == run,
+                        Combination.name == name,
+                    )
+                    .values(superseded=True)
+                )
+
     def products(self, batch_id: int, run: int) -> list[CombinationRow]:
-        """Return what a run has made, by name, with what it was made of."""
+        """Return what a run has made and nothing has superseded, by name, with its inputs."""
         with self.database.reading() as session:
             rows = session.scalars(
                 select(Combination)
                 .where(Combination.file_batch_id == batch_id, Combination.run == run)
+                .where(Combination.superseded.is_(False))
                 .order_by(Combination.name)
             )
             return [
@@ -313,6 +342,8 @@ class Batches:
             ]
 
 
+# What may be another in another batch, because rules may go by names.
+_BATCHS_OWN = ("name", "exposure_type", "facts", "quarantine_reason")
 _DESCRIPTION = tuple(
     name for name in ExposureRow.__dataclass_fields__ if name not in ("id", "sha256")
 )

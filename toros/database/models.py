@@ -19,7 +19,6 @@ from sqlalchemy import (
     Dialect,
     ForeignKey,
     Index,
-    Integer,
     String,
     Table,
     Text,
@@ -93,14 +92,14 @@ class WorkOrder(Base):
     content: Mapped[dict[str, Any]]
     content_sha256: Mapped[str] = mapped_column(String(64))
     receipt: Mapped[dict[str, Any]]
-    priority: Mapped[float] = mapped_column(default=0.0)
+    priority: Mapped[float] = mapped_column(default=0.0, doc="0 to 10, 10 first")
     state: Mapped[str] = mapped_column(String(16), default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     lease_until: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
-    progress: Mapped[float] = mapped_column(default=0.0)
+    progress: Mapped[float] = mapped_column(default=0.0, doc="0 to 1")
     progress_text: Mapped[str] = mapped_column(Text, default="")
     status_code: Mapped[int | None] = mapped_column(ForeignKey("status_code.number_code"))
     message: Mapped[str] = mapped_column(Text, default="")
@@ -108,14 +107,6 @@ class WorkOrder(Base):
     received: Mapped[datetime]
     started: Mapped[datetime | None]
     finished: Mapped[datetime | None]
-
-
-file_batch_exposure = Table(
-    "file_batch_exposure",
-    Base.metadata,
-    Column("file_batch_id", ForeignKey("file_batch.id"), primary_key=True),
-    Column("exposure_id", ForeignKey("exposure.id"), primary_key=True, index=True),
-)
 
 
 class FileBatch(Base):
@@ -137,13 +128,16 @@ class FileBatch(Base):
     created: Mapped[datetime]
     calibrated: Mapped[datetime | None]
 
-    exposures: Mapped[list[Exposure]] = relationship(
-        secondary=file_batch_exposure, back_populates="file_batches"
-    )
+    members: Mapped[list[FileBatchExposure]] = relationship(cascade="all, delete-orphan")
+    exposures: Mapped[list[Exposure]] = relationship(secondary="file_batch_exposure", viewonly=True)
 
 
 class Exposure(Base):
-    """One raw file, as it came; known by its SHA-256."""
+    """One raw file, as it came; known by its SHA-256.
+
+    Name, type and facts are those of its last reading, in whatever batch
+    (`FileBatchExposure` has each batch's own).
+    """
 
     __tablename__ = "exposure"
 
@@ -153,11 +147,11 @@ class Exposure(Base):
     name: Mapped[str] = mapped_column(Text)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     exposure_type: Mapped[str] = mapped_column(String(16), index=True)
-    exposure_time: Mapped[float | None]
-    npix1: Mapped[int | None] = mapped_column(Integer)
-    npix2: Mapped[int | None] = mapped_column(Integer)
+    exposure_time: Mapped[float | None] = mapped_column(doc="seconds")
+    npix1: Mapped[int | None] = mapped_column(doc="pixels along a row (NAXIS1)")
+    npix2: Mapped[int | None] = mapped_column(doc="rows (NAXIS2)")
     filter: Mapped[str | None] = mapped_column(Text)
-    temperature: Mapped[float | None]
+    temperature: Mapped[float | None] = mapped_column(doc="of the detector, deg C")
     start: Mapped[datetime | None] = mapped_column(index=True)
     instrument: Mapped[str | None] = mapped_column(Text)
     facts: Mapped[dict[str, Any] | None]
@@ -165,8 +159,28 @@ class Exposure(Base):
     received: Mapped[datetime]
 
     file_batches: Mapped[list[FileBatch]] = relationship(
-        secondary=file_batch_exposure, back_populates="exposures"
+        secondary="file_batch_exposure", viewonly=True
     )
+
+
+class FileBatchExposure(Base):
+    """An exposure in a file batch: its name there, and what its header says under that name.
+
+    A site's rules may go by names, and the same file may have another name elsewhere.
+    """
+
+    __tablename__ = "file_batch_exposure"
+
+    file_batch_id: Mapped[int] = mapped_column(ForeignKey("file_batch.id"), primary_key=True)
+    exposure_id: Mapped[int] = mapped_column(
+        ForeignKey("exposure.id"), primary_key=True, index=True
+    )
+    name: Mapped[str] = mapped_column(Text)
+    exposure_type: Mapped[str] = mapped_column(String(16))
+    facts: Mapped[dict[str, Any] | None]
+    quarantine_reason: Mapped[str | None] = mapped_column(Text)
+
+    exposure: Mapped[Exposure] = relationship()
 
 
 class StepRun(Base):

@@ -231,6 +231,7 @@ class Orders:
         with self.database.writing() as session:
             row = self._held(session, row_id)
             row.progress = 1.0
+            row.progress_text = "done"
             self._end(row, "done", SUCCESS, "", dict(result))
 
     def fail(self, row_id: int, error: TorosError, result: Mapping[str, Any] | None) -> None:

@@ -40,6 +40,7 @@ from toros.frontdesk.registry import Registry
 from toros.frontdesk.server import FrontDeskServer, ServerLimits
 from toros.frontdesk.single import Lock, hold_lock
 from toros.frontdesk.worker import Worker
+from toros.workorders import COMMON, REQUESTS, SERVICES
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def command(daemon: Daemon) -> click.Command:
     def run(configuration: Path, detach: bool, pid_file: Path | None) -> None:
         try:
             settings = config.load(configuration, service)
+            check_users(settings)
             terms = daemon.terms(settings)
             lock_path = pid_file or settings.state_folder / f"toros-{service}.pid"
             store.make_folder(lock_path.parent)
@@ -112,6 +114,24 @@ def command(daemon: Daemon) -> click.Command:
             sys.exit(1)
 
     return run
+
+
+def check_users(settings: Settings) -> None:
+    """Refuse permissions for requests that no daemon knows.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    known = {cls.request for service in SERVICES for cls in (*COMMON, *REQUESTS[service])}
+    for number, user in enumerate(settings.front_desk.users):
+        strangers = set() if user.requests == "all" else set(user.requests) - known
+        if strangers:
+            place = settings.where("Front Desk", "Users", number, "Requests")
+            raise ConfigurationError(
+                f"{place}: no daemon knows {', '.join(map(repr, sorted(strangers)))}; expected "
+                f"all, or some of {', '.join(sorted(known))}"
+            )
 
 
 def _detach(daemon: Daemon, settings: Settings, terms: Terms, lock: Lock) -> None:

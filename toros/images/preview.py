@@ -80,8 +80,16 @@ def _shrink(data: NDArray[Any] | RowSource) -> NDArray[np.float64]:
 
 
 def _block_sums(values: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
+    """Sum square blocks; those at the far edges may be smaller."""
     if factor == 1:
         return values
-    rows = np.add.reduceat(values, np.arange(0, values.shape[0], factor), axis=0)
-    sums: NDArray[np.float64] = np.add.reduceat(rows, np.arange(0, values.shape[1], factor), axis=1)
-    return sums
+    whole = np.pad(values, [(0, -length % factor) for length in values.shape])
+    rows = _sum([whole[i::factor] for i in range(factor)])
+    return _sum([rows[:, i::factor] for i in range(factor)])
+
+
+def _sum(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total

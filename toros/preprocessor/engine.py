@@ -13,6 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from toros.errors import TorosError
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -133,7 +135,10 @@ def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any
     os.nice(_NICENESS)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     if initializer is not None:
-        initializer(*initargs)
+        try:
+            initializer(*initargs)
+        except TorosError as error:  # a pool without a log is better than none
+            log.warning("a process of the pool works without a log: %s", error.message)
 
 
 def _end_with_parent() -> None:

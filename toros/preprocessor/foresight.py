@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from toros.preprocessor.association import Master
@@ -9,6 +10,8 @@ from toros.preprocessor.grouping import Frame
 from toros.preprocessor.planning import Plan, of_unknown_type, plan
 from toros.preprocessor.site import Site
 from toros.preprocessor.stepping import StepSettings
+
+_RECIPE = re.compile(r"_[0-9a-f]{10}\.fits$")
 
 
 def foresee(
@@ -46,8 +49,10 @@ def describe(plans: Sequence[tuple[str, Plan]], frames: Sequence[Frame]) -> Iter
         yield f"{step}: {len(planned.jobs)} to make"
         for job in planned.jobs:
             partial = f"; PARTIAL, missing: {'; '.join(job.missing)}" if job.missing else ""
+            # The recipe's hash at the end of the name holds those of masters not made yet.
+            name = _RECIPE.sub("", job.name)
             of = job.frames[0].name if len(job.frames) == 1 else f"{len(job.frames)} frames"
-            yield f"  {job.name} of {of}{partial}"
+            yield f"  {name} of {of}{partial}"
         for name, reason in planned.left_out:
             yield f"  not {name}: {reason}"
     unknown = of_unknown_type(frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from toros import store
@@ -64,10 +64,11 @@ class Ingest:
         staging = self.repository.staging(batch.folder)
         try:
             fetched = fetch(url, rules, staging, should_stop=should_stop, progress=progress)
-            new = self._take(batch, fetched, staging, rules, progress)
+            new, twice = self._take(batch, fetched, staging, rules, progress)
         finally:
             self.repository.clear_staging(batch.folder)
-        self.read_headers(batch, new, [list(item) for item in fetched.left_out], progress)
+        left_out = [list(item) for item in (*fetched.left_out, *twice)]
+        self.read_headers(batch, new, sorted(left_out), progress)
         return self.batches.get(batch.id)
 
     def _take(
@@ -77,14 +78,24 @@ class Ingest:
         staging: Path,
         rules: SourceRules,
         progress: Progress,
-    ) -> list[ExposureRow]:
-        """Move or copy what is new into the batch's raw folder; return the fetched files."""
-        first: dict[str, SourceFile] = {}  # the same bytes twice are one exposure
+    ) -> tuple[list[ExposureRow], list[tuple[str, str]]]:
+        """Move or copy what is new into the batch's raw folder.
+
+        Returns
+        -------
+        list of ExposureRow
+            The fetched files.
+        list of (str, str)
+            Files of the same bytes as another, and as which: they are one exposure.
+        """
+        first: dict[str, SourceFile] = {}
+        twice: list[tuple[str, str]] = []
         for number, file in enumerate(fetched.files, start=1):
             progress(0.0, f"checksum {number} of {len(fetched.files)}: {file.name}")
             in_place = fetched.in_place
             digest = digest_source(file, rules) if in_place else store.sha256_of(file.path)
-            first.setdefault(digest, file)
+            if first.setdefault(digest, file) is not file:
+                twice.append((file.name, f"the same bytes as {first[digest].name}"))
         known = self.batches.known(first)
         absent = {
             digest: file
@@ -102,8 +113,8 @@ class Ingest:
                 path = _settle(absent[digest].path, raw, file.name, digest)
                 rows.append(_bare(file, digest, self.repository.relative(path)))
             else:
-                rows.append(known[digest])
-        return rows
+                rows.append(replace(known[digest], name=file.name))
+        return rows, twice
 
     def _is_there(self, row: ExposureRow) -> bool:
         path = self.repository.absolute(row.path)
@@ -136,8 +147,13 @@ class Ingest:
         left_out: Sequence[list[str]],
         progress: Progress,
     ) -> None:
-        """Read (again) the header of every file of the batch and register what it says."""
-        bare = {row.sha256: row for row in (*self.batches.exposures(batch.id), *new)}
+        """Read (again) the header of every file of the batch and register what it says.
+
+        A file that has come anew with other bytes takes the place of the one of its name.
+        """
+        names = {row.name for row in new}
+        former = [row for row in self.batches.exposures(batch.id) if row.name not in names]
+        bare = {row.sha256: row for row in (*former, *new)}
         rows = sorted(bare.values(), key=lambda row: (row.name, row.sha256))
         section = self.settings.preprocessor
         arguments = [

@@ -35,7 +35,7 @@ _IMAGE_TYPES = {
     FLAT_STACK: "Master Flat",
     CALIBRATED_LIGHT: "Calibrated Light",
 }
-_SCALARS: dict[str, tuple[str, str]] = {
+FIGURES: dict[str, tuple[str, str]] = {
     "level_adu": ("LEVEL", "[adu] median level of a frame"),
     "noise_before_adu": ("NOISEBEF", "[adu] noise of one raw frame, 1 sigma"),
     "noise_after_adu": ("NOISEAFT", "[adu] noise of the product, 1 sigma"),
@@ -158,7 +158,7 @@ def _how(job: Job, found: Survey, count: int) -> Iterator[Card]:
         scalars["read_noise_adu"] = _nan(noise.read_noise_adu)
     mine = job.kind in (BIAS_STACK, DARK_STACK)
     yield "RDNSRC", "measured" if mine else noise.read_noise_source, "whence the read noise is"
-    for name, (keyword, comment) in _SCALARS.items():
+    for name, (keyword, comment) in FIGURES.items():
         if name in scalars:
             yield keyword, _known(scalars[name]), comment
     for i, note in enumerate(found.notes, start=1):

@@ -46,10 +46,18 @@ class Repository:
         return staging
 
     def clear_staging(self, folder: str) -> None:
-        """Remove what was being brought in."""
+        """Remove what was being brought in.
+
+        Raises
+        ------
+        StorageFailed
+        """
         staging = self.root / folder / "staging"
-        if staging.exists():
-            shutil.rmtree(staging)
+        try:
+            if staging.exists():
+                shutil.rmtree(staging)
+        except OSError as error:
+            raise store.storage_error(error, staging) from error
 
     def relative(self, path: Path) -> str:
         """Write a path as the database keeps it."""

@@ -28,6 +28,7 @@ from toros.workorders import CalibrateFileBatch, RestartFileBatch, ResumeFileBat
 registry = Registry("preprocessor")
 
 _LOCK_POLL_S = 0.5
+_SITE = ("temperature_tolerance_c", "gain_e_adu", "read_noise_e", "saturation_adu")
 
 
 @dataclass
@@ -69,12 +70,16 @@ def calibrate_file_batch(order: CalibrateFileBatch, task: Task) -> dict[str, Any
 
 @registry.serves(ResumeFileBatch, check=_exists)
 def resume_file_batch(order: ResumeFileBatch, task: Task) -> dict[str, Any]:
-    """Go on with the batch's last run: what is there and whole is kept."""
+    """Go on with the batch's last run: what is there and whole is kept.
+
+    After a change of the steps' settings a new run begins.
+    """
     desk = _Bench(task)
     with desk.alone(order.file_batch):
         batch = task.patiently(lambda: desk.batches.get(order.file_batch))
-        if batch.run == 0:
-            digest = desk.inputs_digest(batch)
+        digest = desk.inputs_digest(batch)
+        if batch.run == 0 or batch.run_inputs_sha256 != digest:
+            # Products of other settings do not go together with what is still to be made.
             batch = task.patiently(lambda: desk.batches.start_run(batch.id, batch.run, digest))
         return desk.runner.run(batch, task)
 
@@ -117,6 +122,7 @@ class _Bench:
             section,
             section.memory_limit_mb,
             section.on_step_error == "stop",
+            int(section.free_space_reserve_mb * 1e6),
         )
 
     @contextmanager
@@ -131,10 +137,17 @@ class _Bench:
             lock.release()
 
     def inputs_digest(self, batch: BatchRow) -> str:
-        """Sum up what a run depends on: the files, what their headers say, the steps' settings."""
+        """Sum up what a run depends on: files, what their headers say, settings."""
         rows = self.task.patiently(lambda: self.batches.exposures(batch.id))
         parts = [f"{row.sha256} {row.name} {row.quarantine_reason} {row.facts}" for row in rows]
         parts += [f"{step.name} {step.settings!r}" for step in self.resources.steps]
+        site = self.settings.preprocessor
+        parts += [f"{name} {getattr(site, name)!r}" for name in _SITE]
+        site = self.settings.preprocessor
+        parts += [
+            f"{site.temperature_tolerance_c} {site.gain_e_adu} {site.read_noise_e} "
+            f"{site.saturation_adu}"
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def is_whole(self, batch: BatchRow) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,11 @@ from toros.preprocessor.engine import Engine
 from toros.preprocessor.frames import frames
 from toros.preprocessor.grouping import Frame
 from toros.preprocessor.jobs import Product
-from toros.preprocessor.planning import Job, of_unknown_type, plan
+from toros.preprocessor.planning import Job, Plan, of_unknown_type, plan
 from toros.preprocessor.repository import Repository
 from toros.preprocessor.site import Site
 from toros.preprocessor.stepping import StepSettings
+from toros.preprocessor.steps import STEPS
 from toros.preprocessor.work import verified_run
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class Runner:
         What the stacks under way may take together [MB].
     stop_at_error : bool
         Whether a step that failed ends the run; else the next step is tried.
+    reserve_bytes : int
+        What a step's products must leave free on the repository's disk.
     """
 
     steps: Sequence[StepSettings]
@@ -69,6 +73,7 @@ class Runner:
     site: Site
     memory_limit_mb: float
     stop_at_error: bool
+    reserve_bytes: int = 0
 
     def run(self, batch: BatchRow, task: Task) -> dict[str, Any]:
         """Bring the batch's current run to its end.
@@ -134,9 +139,11 @@ class Runner:
             }
             masters = [self._master(product) for product in done.values()]
             planned = plan(step.name, planes, masters, step.settings, self.site)
+            self._supersede(batch, step, planned, done.values(), task)
             jobs = [job for job in planned.jobs if not self._is_made(job, done.get(job.name))]
+            store.check_free_space(self.repository.root, sum(map(_size, jobs)), self.reserve_bytes)
             self._work(batch, row, number, step, jobs, task)
-        except (Stopping, OrderCancelled, DatabaseUnavailable):
+        except _PASSED_ON:
             raise
         except TorosError as error:
             failed = error
@@ -144,6 +151,24 @@ class Runner:
             raise
         task.patiently(lambda: self.batches.finish_step(row, 0, ""))
         return list(planned.left_out)
+
+    def _supersede(
+        self,
+        batch: BatchRow,
+        step: StepSettings,
+        planned: Plan,
+        done: Iterable[CombinationRow],
+        task: Task,
+    ) -> None:
+        """Set aside what the step once made of other inputs, when one of them was missing."""
+        wanted = {job.name for job in planned.jobs}
+        made = STEPS[step.name].makes
+        stale = [
+            one.name for one in done if one.combination_type == made and one.name not in wanted
+        ]
+        if stale:
+            log.info("%s: set aside, since others take their place: %s", step.name, ", ".join(stale))
+            task.patiently(lambda: self.batches.supersede(batch.id, batch.run, stale))
 
     def _work(
         self,
@@ -162,7 +187,9 @@ class Runner:
 
         def tell(done: int) -> None:
             fraction = (number + (done / len(jobs) if jobs else 1.0)) / len(self.steps)
-            task.progress(fraction, f"{step.name}: {done} of {len(jobs)}")
+            # What runs in the pool is awaited and recorded all the same; then `check` ends the work.
+            with suppress(OrderCancelled, Stopping):
+                task.progress(fraction, f"{step.name}: {done} of {len(jobs)}")
 
         tell(0)
         for done, (index, future) in enumerate(
@@ -180,8 +207,7 @@ class Runner:
                 task.patiently(
                     lambda row=found: self.batches.record(batch.id, batch.run, step_row, row)
                 )
-            if not task.should_stop():
-                tell(done)
+            tell(done)
         task.check()
         if failures:
             raise failures[0]
@@ -227,6 +253,12 @@ class Runner:
             exposure_sha256s=[frame.sha256 for frame in job.frames],
             input_names=[master.name for master in job.masters],
         )
+
+
+def _size(job: Job) -> int:
+    """Return how large a job's product becomes: data, uncertainty, mask [bytes]."""
+    ny, nx = job.frames[0].facts.shape
+    return 9 * ny * nx
 
 
 def _outcome(future: Future[Product], job: Job) -> Product:

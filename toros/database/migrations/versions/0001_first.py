@@ -111,6 +111,10 @@ def upgrade() -> None:
         "file_batch_exposure",
         sa.Column("file_batch_id", sa.Integer(), nullable=False),
         sa.Column("exposure_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("exposure_type", sa.String(length=16), nullable=False),
+        sa.Column("facts", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("quarantine_reason", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["exposure_id"],
             ["exposure.id"],
