@@ -73,7 +73,7 @@ def got(value: object, kind: Kind | None = None) -> str:
 
 
 def _short(text: str) -> str:
-    cut = text if len(text) <= 80 else f"{text[:77]}…"
+    cut = text if len(text) <= 200 else f"{text[:197]}…"
     return repr(cut) if cut.isprintable() else ascii(cut)
 
 

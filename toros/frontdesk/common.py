@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import toros
-from toros.frontdesk.registry import Asked, Registry, describe_request
+from toros.frontdesk.desk import Asked
+from toros.frontdesk.registry import Registry, describe_request
 from toros.workorders import CancelOrder, Describe, ListOrders, Status
 
-_registry = Registry("every daemon")
-COMMON_HANDLERS = _registry.handlers
+registry = Registry("every daemon")
 
 
-@_registry.serves(Describe)
+@registry.serves(Describe)
 def describe(_order: Describe, asked: Asked) -> dict[str, Any]:
     """List the daemon's requests."""
     return {
@@ -22,7 +22,7 @@ def describe(_order: Describe, asked: Asked) -> dict[str, Any]:
     }
 
 
-@_registry.serves(Status)
+@registry.serves(Status)
 def status(order: Status, asked: Asked) -> dict[str, Any]:
     """Tell how the daemon is, or what became of an order."""
     if order.order is None:
@@ -30,13 +30,13 @@ def status(order: Status, asked: Asked) -> dict[str, Any]:
     return asked.desk.orders.tell(order.order, order.order_user)
 
 
-@_registry.serves(ListOrders)
+@registry.serves(ListOrders)
 def list_orders(order: ListOrders, asked: Asked) -> dict[str, Any]:
     """List orders, a page at a time."""
     return asked.desk.orders.page(order.state, order.page, order.page_size)
 
 
-@_registry.serves(CancelOrder)
+@registry.serves(CancelOrder)
 def cancel_order(order: CancelOrder, asked: Asked) -> dict[str, Any]:
     """Cancel an order."""
     told = asked.desk.orders.cancel(order.order, order.order_user)

@@ -8,7 +8,7 @@ import platform
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import toros
 from toros import logs, store
@@ -17,11 +17,17 @@ from toros.config import Settings
 from toros.database.orders import NewOrder, Orders
 from toros.errors import PermissionDenied, Stopping
 from toros.frontdesk.access import Access
-from toros.frontdesk.common import COMMON_HANDLERS
-from toros.frontdesk.registry import Asked, Handler, Registry
+from toros.frontdesk.registry import Registry
 from toros.frontdesk.server import Caller
 from toros.workorders import WorkOrder, parse
 from toros.workorders.parsing import canonical, unknown_keys
+
+
+class Asked(NamedTuple):
+    """What the handler of an immediate request gets beside the order."""
+
+    desk: FrontDesk
+    caller: Caller
 
 
 class FrontDesk:
@@ -31,6 +37,8 @@ class FrontDesk:
     ----------
     registry : Registry
         The daemon's own requests and their handlers.
+    common : Registry
+        Those that every daemon answers.
     settings : Settings
     orders : Orders
         Where queued orders are recorded.
@@ -46,6 +54,7 @@ class FrontDesk:
     def __init__(
         self,
         registry: Registry,
+        common: Registry,
         settings: Settings,
         orders: Orders,
         access: Access,
@@ -54,8 +63,8 @@ class FrontDesk:
         reserve_bytes: int,
     ) -> None:
         self.service = registry.service
+        self.handlers = {**common.handlers, **registry.handlers}
         self.checks = registry.checks
-        self.handlers: dict[type[WorkOrder], Handler] = {**COMMON_HANDLERS, **registry.handlers}
         self.settings = settings
         self.orders = orders
         self.access = access

@@ -32,7 +32,7 @@ from toros.errors import (
     SchemaMismatch,
     TorosError,
 )
-from toros.frontdesk import readiness
+from toros.frontdesk import common, readiness
 from toros.frontdesk.access import Access
 from toros.frontdesk.desk import FrontDesk
 from toros.frontdesk.page import front_page
@@ -180,7 +180,14 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         )
         access = Access(settings.front_desk.users)
         desk = FrontDesk(
-            daemon.registry, settings, orders, access, clock.REAL, worker.wake, terms.reserve_bytes
+            daemon.registry,
+            common.registry,
+            settings,
+            orders,
+            access,
+            clock.REAL,
+            worker.wake,
+            terms.reserve_bytes,
         )
         desk.worker_state = worker.state
         server = _server(desk, settings, access)

@@ -5,32 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from toros.workorders import WorkOrder
 
-if TYPE_CHECKING:
-    from toros.frontdesk.desk import FrontDesk
-    from toros.frontdesk.server import Caller
-
 Handler = Callable[[Any, Any], dict[str, Any]]
-Check = Callable[[Any, "FrontDesk"], None]
+Check = Callable[[Any, Any], None]
 H = TypeVar("H", bound=Callable[..., dict[str, Any]])
-
-
-class Asked(NamedTuple):
-    """What the handler of an immediate request gets beside the order."""
-
-    desk: FrontDesk
-    caller: Caller
 
 
 @dataclass
 class Registry:
     """The requests of one daemon and the functions that serve them.
 
-    A handler takes the typed order and a context: `Asked` for an immediate
-    request, a `toros.frontdesk.worker.Task` for a queued one. It returns a
+    A handler takes the typed order and a context: `toros.frontdesk.desk.Asked` for an
+    immediate request, a `toros.frontdesk.worker.Task` for a queued one. It returns a
     dictionary that can travel.
 
     Examples

@@ -17,7 +17,10 @@ class Describe(WorkOrder):
 
 
 class Status(WorkOrder):
-    """Tell the state of the daemon or, with `order`, of one order and its result."""
+    """Tell the state of the daemon or, with `order`, of one order and its result.
+
+    The daemon's state needs no database; an order's does.
+    """
 
     request = "status"
     immediate = True
@@ -30,7 +33,7 @@ class Status(WorkOrder):
 
 
 class ListOrders(WorkOrder):
-    """List orders, the newest first, a page at a time."""
+    """List orders, the newest first, a page at a time. This needs the database."""
 
     request = "list_orders"
     immediate = True
@@ -42,7 +45,10 @@ class ListOrders(WorkOrder):
 
 
 class CancelOrder(WorkOrder):
-    """Cancel an order: a queued one at once, a running one at its next checkpoint."""
+    """Cancel an order: a queued one at once, a running one at its next checkpoint.
+
+    This needs the database.
+    """
 
     request = "cancel_order"
     immediate = True

@@ -178,7 +178,7 @@ def test_a_python_name_is_no_yaml_name(problems, section):
         ("File", "12", "got 12"),
         ("Log Level", "yes", "got 'yes'"),
         ("Log Level", '"a\\nb"', "got 'a\\nb'"),
-        ("Log Level", "x" * 500, "got '" + "x" * 77 + "…'"),
+        ("Log Level", "x" * 300, "got '" + "x" * 197 + "…'"),
     ],
 )
 def test_wrong_values_are_shown_on_one_line(problems, key, value, found):

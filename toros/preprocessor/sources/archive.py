@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO
 
 from toros.errors import SourceIncomplete, StorageFailed, UnsafeArchive
+from toros.preprocessor.sources import tarball, zipball
+from toros.preprocessor.sources.members import Budget, Member
 from toros.preprocessor.sources.names import Names, broken_rule, quoted, relative, unwanted
 from toros.preprocessor.sources.rules import Fetched, SourceFile
 from toros.preprocessor.sources.staging import BLOCK_BYTES, Staging
-from toros.preprocessor.sources.watch import Watch
 
 HEAD_BYTES = 512
-_RATIO_FLOOR_BYTES = 10_000_000  # a small archive may unpack to this much, whatever the ratio
 _XZ_MEMORY_BYTES = 128 << 20  # `xz -9` needs 65 MiB
 _MAGIC = {
     b"PK\x03\x04": "zip",
@@ -74,72 +74,6 @@ class Kind:
     def is_archive(self) -> bool:
         """Whether it is an archive that `unpack` takes."""
         return self.name in ("zip", "tar")
-
-
-@dataclass(frozen=True)
-class Member:
-    """One entry of an archive.
-
-    Parameters
-    ----------
-    name : str
-        As the archive has it.
-    is_folder : bool
-    size : int
-        Bytes, as claimed.
-    blocks : callable
-        Returns an iterator over its content.
-    """
-
-    name: str
-    is_folder: bool
-    size: int
-    blocks: Callable[[], Iterator[bytes]]
-
-
-class Budget:
-    """What may still be unpacked.
-
-    Parameters
-    ----------
-    label : str
-        The archive, for messages.
-    archive_bytes : int
-        Its size.
-    limit_bytes : int
-    ratio_limit : float
-    watch : Watch
-    """
-
-    def __init__(
-        self, label: str, archive_bytes: int, limit_bytes: int, ratio_limit: float, watch: Watch
-    ) -> None:
-        self.label = label
-        self._watch = watch
-        self._limit = limit_bytes
-        self._ratio_limit = ratio_limit
-        self._by_ratio = max(_RATIO_FLOOR_BYTES, int(ratio_limit * archive_bytes))
-        self._spent = 0
-
-    def spend(self, size: int) -> None:
-        """Count bytes that came out of the archive.
-
-        Raises
-        ------
-        UnsafeArchive, Stopping
-        """
-        self._watch.check()
-        self._spent += size
-        if self._spent > self._limit:
-            raise UnsafeArchive(
-                f"{self.label} unpacks to more than {self._limit / 1e6:g} MB "
-                "(Preprocessor / Sources / Download Limit (MB))"
-            )
-        if self._spent > self._by_ratio:
-            raise UnsafeArchive(
-                f"{self.label} unpacks to more than {self._ratio_limit:g} times its size "
-                "(Preprocessor / Sources / Ratio Limit)"
-            )
 
 
 class _Unpacked:
@@ -287,8 +221,6 @@ def unpack(file: BinaryIO, kind: Kind, label: str, staging: Staging) -> Fetched:
         It is damaged or breaks off.
     DiskFull, StorageFailed, Stopping
     """
-    from toros.preprocessor.sources import tarball, zipball
-
     rules = staging.rules
     size = file.seek(0, 2)
     budget = Budget(label, size, rules.download_limit_bytes, rules.ratio_limit, staging.watch)

@@ -16,7 +16,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 
 from toros.errors import SourceIncomplete, UnsafeArchive
-from toros.preprocessor.sources.archive import Member
+from toros.preprocessor.sources.members import Member
 from toros.preprocessor.sources.names import quoted
 from toros.preprocessor.sources.staging import BLOCK_BYTES
 

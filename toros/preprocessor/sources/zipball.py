@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from toros.errors import SourceIncomplete, UnsafeArchive
-from toros.preprocessor.sources.archive import Budget, Member
+from toros.preprocessor.sources.members import Budget, Member
 from toros.preprocessor.sources.names import quoted
 from toros.preprocessor.sources.staging import BLOCK_BYTES
 
