@@ -23,18 +23,24 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
+from xml.parsers.expat import ExpatError
 
 from toros import clock
 from toros.errors import (
     AuthenticationFailed,
+    DatabaseUnavailable,
     InvalidField,
     MalformedMessage,
     OrderCancelled,
     ServiceUnreachable,
+    Stopping,
+    TooManyConnections,
     WaitTimeout,
     from_code,
 )
 
+# What says nothing about the order that is asked for.
+_AWAY = (ServiceUnreachable, DatabaseUnavailable, Stopping, TooManyConnections)
 _INT_LIMIT = 2**31
 _FIRST_POLL_S = 0.1
 _LAST_POLL_S = 2.0
@@ -67,6 +73,7 @@ class FrontDesk:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidField(f"url: got {url!r}; a front desk's address is http://HOST:PORT")
         self.url = url
+        self._shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         headers = []
         if user is not None:
             token = base64.b64encode(f"{user}:{password or ''}".encode()).decode("ascii")
@@ -133,8 +140,8 @@ class FrontDesk:
     ) -> dict[str, Any]:
         """Wait until an order has ended.
 
-        A daemon that does not answer for a while (it may be restarting) is asked
-        again until the time is over.
+        A daemon that does not answer for a while, or that cannot tell since it goes
+        down or its database is away, is asked again until the time is over.
 
         Parameters
         ----------
@@ -156,8 +163,8 @@ class FrontDesk:
         ------
         WaitTimeout
             The order had not ended in time; it goes on.
-        ServiceUnreachable
-            The daemon did not answer, neither at first nor when the time was over.
+        ServiceUnreachable, DatabaseUnavailable, Stopping, TooManyConnections
+            The daemon could not tell, either at first or when the time was over.
         TorosError
             The order failed or was cancelled; of the class that ended it. Its
             attribute ``status`` holds the order's last status, result included.
@@ -167,7 +174,7 @@ class FrontDesk:
         while True:
             try:
                 told = self.status(order, order_user)
-            except ServiceUnreachable:
+            except _AWAY:
                 if not answered or time.monotonic() > deadline:
                     raise
             else:
@@ -197,16 +204,18 @@ class FrontDesk:
         except xmlrpc.client.ProtocolError as error:
             self._transport.close()
             if error.errcode == http.HTTPStatus.UNAUTHORIZED:
-                raise AuthenticationFailed(f"{self.url}: {error.errmsg}") from None
-            raise ServiceUnreachable(f"{self.url}: HTTP {error.errcode} {error.errmsg}") from None
+                raise AuthenticationFailed(f"{self._shown}: {error.errmsg}") from None
+            refusal = f"HTTP {error.errcode} {error.errmsg}"
+            raise ServiceUnreachable(f"{self._shown}: {refusal}") from None
         except (OSError, http.client.HTTPException) as error:
             self._transport.close()
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-            raise ServiceUnreachable(f"{self.url}: {reason or type(error).__name__}") from error
-        except xmlrpc.client.ResponseError as error:
-            raise MalformedMessage(f"{self.url}: the answer is no XML-RPC: {error}") from error
+            raise ServiceUnreachable(f"{self._shown}: {reason or type(error).__name__}") from error
+        except (xmlrpc.client.ResponseError, ExpatError, ValueError) as error:
+            self._transport.close()
+            raise MalformedMessage(f"{self._shown}: the answer is no XML-RPC: {error}") from error
         if not isinstance(answer, dict):
-            raise MalformedMessage(f"{self.url}: the answer is no dictionary")
+            raise MalformedMessage(f"{self._shown}: the answer is no dictionary")
         return answer
 
 

@@ -60,7 +60,12 @@ def from_iso(text: str) -> datetime:
     Raises
     ------
     ValueError
-        `text` is no ISO 8601 date and time.
+        `text` is no ISO 8601 date and time, or none of the years 1 to 9999 in UTC.
     """
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is before the year 1 or after 9999 in UTC") from None

@@ -4,7 +4,7 @@
 with the shares of `KINDS`:
 
 - *plain*: a work order that a preprocessor accepts, with odd extra keys;
-- *queued*: the same for ``calibrate_file_batch`` (ids repeat now and then);
+- *queued*: the same for ``calibrate_file_batch`` (one id in four has come before);
 - *odd*: a known request with one value replaced by any other;
 - *any*: any value in the place of the work order;
 - *spoilt*: the XML of one of these with some bytes changed;
@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 KINDS = {
-    "plain": 24,
-    "queued": 2,
+    "plain": 14,
+    "queued": 16,
     "odd": 22,
     "any": 8,
     "spoilt": 18,
@@ -133,11 +133,12 @@ class _Source:
         return order
 
     def calibration(self) -> dict[str, Any]:
-        # Few ids, so that they come again: with the same content, and with other.
+        # Some ids come again and again: with the same content, and with other.
+        number = self.random.randrange(50 if self.random.random() < 0.25 else 2**40)
         other = self.random.random() < 0.1
         return {
             "request": "calibrate_file_batch",
-            "id": f"fuzz-batch-{self.random.randrange(50)}",
+            "id": f"fuzz-batch-{number:x}",
             "user": "fuzz",
             "url": self.url + ("/other" if other else ""),
         }

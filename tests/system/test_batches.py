@@ -276,6 +276,10 @@ def test_a_restart_makes_everything_anew_and_overwrites_nothing(bench):
     rows = combinations(bench.daemon, first["file_batch"])
     assert {(row["run"], row["superseded"]) for row in rows} == {(1, True), (2, False)}
     assert bench.calibrate(folder)["run"] == 2
+    # There is nothing to resume, and so nothing changes.
+    assert bench.again("resume_file_batch", first["file_batch"]) == second
+    resumed = bench.states(Path(second["folder"]))
+    assert all(resumed[name] == after[name] for name in after if name not in REPORTS)
     walk(bench.daemon)
 
 
@@ -500,6 +504,37 @@ def test_the_sites_rules_are_applied(bench):
     assert (result["made"], result["partial"]) == (MADE, 0)
 
 
+def test_an_order_is_cancelled_while_its_files_are_fetched(bench):
+    """Of a source that has stopped sending nothing is left behind."""
+    asked, done = threading.Event(), threading.Event()
+
+    class Stalled(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            self.wfile.write(b"PK\x03\x04")
+            self.wfile.flush()
+            asked.set()
+            done.wait(60)
+
+        def log_message(self, *_):
+            pass
+
+    before = set(bench.root.glob("batch-*/raw/*"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stalled) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        order = bench.send(f"http://127.0.0.1:{server.server_port}/night.zip")
+        assert asked.wait(30)
+        bench.desk.cancel(order)
+        with pytest.raises(OrderCancelled):
+            bench.desk.wait(order, 30)
+        done.set()
+        server.shutdown()
+    assert set(bench.root.glob("batch-*/raw/*")) == before
+    walk(bench.daemon)
+
+
 def started(bench: Bench, order: str) -> str:
     return str(bench.desk.status(order)["started"])
 
@@ -507,11 +542,10 @@ def started(bench: Bench, order: str) -> str:
 def test_orders_are_run_by_priority_and_cancelled_while_they_wait_or_run(bench):
     folders = [bench.batch(f"queue-{n}", "*_bias.fits") for n in range(4)]
     long = bench.batch("long")
-    for number in range(60):
-        for path in sorted(long.glob("2026*_ngc2997_*")):
-            with fits.open(path) as hdus:
-                hdus[0].header["OBJECT"] = f"field {number}"
-                hdus.writeto(long / f"more-{number}-{path.name}")
+    lights = [path.read_bytes() for path in sorted(long.glob("*_ngc2997_*"))]
+    for number in range(240):
+        content = lights[number % 2].replace(b"'long  ", f"'{number:06d}".encode(), 1)
+        (long / f"more-{number:03d}.fits").write_bytes(content)
     running = bench.send(long)
     while not bench.desk.status(running)["progress_text"].startswith("correct_light"):
         time.sleep(0.02)
@@ -539,9 +573,9 @@ def test_orders_are_run_by_priority_and_cancelled_while_they_wait_or_run(bench):
         if list(folder.glob("raw/more-*"))
     )
     half = bench.states(bench.root / f"batch-{batch:06d}" / "run-001")
-    assert 4 * 2 <= len(half) < 2 * (4 + 122)
+    assert 4 * 2 <= len(half) < 2 * (4 + 242)
     done = bench.calibrate(long)
-    assert (done["run"], done["made"]["calibrated_light"]) == (1, 122)
+    assert (done["run"], done["made"]["calibrated_light"]) == (1, 242)
     after = bench.states(Path(done["folder"]))
     assert {name: after[name] for name in half} == half
     walk(bench.daemon)
@@ -549,7 +583,8 @@ def test_orders_are_run_by_priority_and_cancelled_while_they_wait_or_run(bench):
 
 def test_several_orders_at_a_time_on_different_batches_and_on_the_same(wide_bench):
     bench = wide_bench
-    different = [bench.send(bench.batch(f"different-{n}")) for n in range(3)]
+    folders = [bench.batch(f"different-{n}") for n in range(3)]
+    different = [bench.send(folder) for folder in folders]
     for order in different:
         assert bench.desk.wait(order, TIMEOUT_S)["result"]["made"] == MADE
     same = bench.batch("same")
@@ -564,20 +599,39 @@ def test_several_orders_at_a_time_on_different_batches_and_on_the_same(wide_benc
     walk(bench.daemon)
 
 
+def test_the_same_files_in_three_batches_at_once(wide_bench):
+    bench = wide_bench
+    folders = [bench.batch("at-once-0")]
+    for number in (1, 2):
+        folders.append(bench.daemon.incoming / f"at-once-{number}")
+        shutil.copytree(folders[0], folders[-1])
+    orders = [bench.send(folder) for folder in folders]
+    results = [bench.desk.wait(order, TIMEOUT_S)["result"] for order in orders]
+    assert [result["made"] for result in results] == [MADE] * 3
+    products = [
+        {(row["name"], row["sha256"]) for row in combinations(bench.daemon, result["file_batch"])}
+        for result in results
+    ]
+    assert products == [products[0]] * 3
+    for folder, result in zip(folders, results, strict=True):
+        assert bench.calibrate(folder) == {**result, "already_calibrated": True}
+    walk(bench.daemon)
+
+
 def test_a_setting_that_counts_is_no_same_batch(make_preprocessor, nights):
     daemon = make_preprocessor().start()
     bench = Bench(daemon, nights / "whole", nights / "broken")
     folder = bench.batch("settings")
     first = bench.calibrate(folder)
     daemon.stop()
-    daemon.configure({"Preprocessor": {"Gain (electron/ADU)": 2.5, "Processes": 1}})
+    daemon.configure({"Preprocessor": {"Processes": 1, "Stop Timeout (s)": 10.0}})
+    daemon.start()
+    assert bench.calibrate(folder) == {**first, "already_calibrated": True}
+    daemon.stop()
+    daemon.configure({"Preprocessor": {"Gain (electron/ADU)": 2.5}})
     daemon.start()
     second = bench.calibrate(folder)
     assert (second["run"], second["made"]) == (2, first["made"])
     light = next(Path(second["folder"]).glob("*_calibrated_*.fits"))
     assert (fits.getval(light, "GAIN"), fits.getval(light, "GAINSRC")) == (2.5, "configured")
-    daemon.stop()
-    daemon.configure({"Preprocessor": {"Processes": 2, "Stop Timeout (s)": 10.0}})
-    daemon.start()
-    assert bench.calibrate(folder)["already_calibrated"]
     walk(daemon)

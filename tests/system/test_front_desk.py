@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import shutil
+import signal
 import subprocess
 import threading
 import urllib.request
@@ -228,6 +229,25 @@ def test_two_instances_on_one_configuration_are_refused(preprocessor):
     assert second.returncode == 1
     assert str(preprocessor.process.pid) in second.stderr
     assert preprocessor.desk.status()["service"] == "preprocessor"
+
+
+def test_an_instance_with_a_pid_file_of_its_own_leaves_the_others_orders_alone(preprocessor):
+    small_night(preprocessor.incoming)
+    order = preprocessor.desk.submit("calibrate_file_batch", url=str(preprocessor.incoming))["id"]
+    while (told := preprocessor.desk.status(order))["status"] == "queued":
+        threading.Event().wait(0.02)
+    assert told["status"] == "running"
+    preprocessor.process.send_signal(signal.SIGSTOP)
+    command = [
+        BIN / "toros-preprocessor", "--config", str(preprocessor.configuration),
+        "--pid-file", str(preprocessor.folder / "second.pid"),
+    ]  # fmt: skip
+    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    preprocessor.process.send_signal(signal.SIGCONT)
+    assert second.returncode == 1
+    assert "listens there" in second.stderr
+    assert "is queued again" not in preprocessor.log.read_text("utf-8")
+    assert preprocessor.desk.wait(order, timeout_s=60.0)["attempts"] == 1
 
 
 def test_detached_with_a_pid_file(make_preprocessor):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from sqlalchemy import func, select
@@ -96,21 +100,40 @@ def assert_as_undisturbed(daemon, database_url, reference):
     assert rows(url_of(daemon, database_url)) == told
 
 
-def killed_at(daemon: Preprocessor, order: dict[str, str], calls: str, when: int) -> bool:
-    """Run the order; kill everything at the given system call of any process; say if it came."""
-    trace = daemon.folder / "trace"
-    trace.unlink(missing_ok=True)
-    daemon.before = (
+def strace(trace: Path, calls: str, when: int) -> tuple[str, ...]:
+    """Make the command that kills a process at a thread's n-th call of a kind."""
+    return (
         shutil.which("strace") or missing_part("strace", "apt-get install strace"),
-        "-f", "-qq", "-o", str(trace), "-e", f"trace={calls}", "-e", "signal=none",
+        "-f", "-b", "execve", "-q", "-o", str(trace), "-e", f"trace={calls}",
         "-e", f"inject={calls}:signal=SIGKILL:when={when}",
     )  # fmt: skip
+
+
+def killed_at(daemon: Preprocessor, order: dict[str, str], who: str, calls: str, when: int) -> bool:
+    """Run the order; kill everything at the given system call; say if it came.
+
+    strace counts each thread's calls for itself, so the daemon and the processes of its
+    pool are killed in turn: `who` is one of them.
+    """
+    trace = daemon.folder / "trace"
+    for old in daemon.folder.glob("trace*"):
+        old.unlink()
+    if who == "daemon":
+        daemon.before = strace(trace, calls, when)
     daemon.start(wait=False)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 60
     sent = False
+    watched: dict[int, subprocess.Popen[bytes]] = {}
     try:
         while time.monotonic() < deadline:
-            if "killed by SIGKILL" in (trace.read_text() if trace.exists() else ""):
+            if who == "pool":
+                for pid in pool(daemon):
+                    if pid not in watched:
+                        command = strace(Path(f"{trace}.{pid}"), calls, when)
+                        watched[pid] = subprocess.Popen([*command, "-p", str(pid)])
+            if any(
+                "killed by SIGKILL" in path.read_text() for path in daemon.folder.glob("trace*")
+            ):
                 return True
             try:
                 if not sent:
@@ -125,11 +148,23 @@ def killed_at(daemon: Preprocessor, order: dict[str, str], calls: str, when: int
     finally:
         daemon.close()  # kills the whole group with -9: a power cut
         daemon.before = ()
+        for process in watched.values():
+            process.wait(20)
 
 
-def kill_and_go_on(daemon, night, database_url, reference, calls, when) -> bool:
+def pool(daemon: Preprocessor) -> list[int]:
+    """Return the processes of a daemon's pool."""
+    found = []
+    for pid in members(daemon.process.pid):
+        with suppress(OSError):
+            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text(errors="replace"):
+                found.append(pid)
+    return found
+
+
+def kill_and_go_on(daemon, night, database_url, reference, who, calls, when) -> bool:
     order = prepare(daemon, night)
-    came = killed_at(daemon, order, calls, when)
+    came = killed_at(daemon, order, who, calls, when)
     daemon.start()
     finish(daemon, order)
     assert daemon.stop() == 0
@@ -137,31 +172,49 @@ def kill_and_go_on(daemon, night, database_url, reference, calls, when) -> bool:
     return came
 
 
-@pytest.mark.parametrize(("calls", "when"), [("rename", 3), ("fsync", 9), ("fdatasync", 12)])
-def test_a_kill_at_a_chosen_call(make_preprocessor, night, reference, calls, when):
-    assert kill_and_go_on(make_preprocessor(), night, None, reference, calls, when)
+@pytest.mark.parametrize(
+    ("who", "calls", "when"),
+    [
+        ("daemon", "rename", 3),
+        ("daemon", "fsync", 70),
+        ("daemon", "fdatasync", 12),
+        ("pool", "rename", 2),
+        ("pool", "fsync", 3),
+    ],
+)
+def test_a_kill_at_a_chosen_call(make_preprocessor, night, reference, who, calls, when):
+    assert kill_and_go_on(make_preprocessor(), night, None, reference, who, calls, when)
 
 
 def test_a_kill_at_a_commit_on_postgresql(make_preprocessor, night, reference, postgres):
     url = postgres.new_database()
     daemon = make_preprocessor(database_url=url)
-    assert kill_and_go_on(daemon, night, url, reference, "sendto", 60)
+    assert kill_and_go_on(daemon, night, url, reference, "daemon", "sendto", 60)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("calls", ["rename", "fsync", "fdatasync"])
-def test_a_kill_at_every_rename_fsync_and_commit(make_preprocessor, night, reference, calls):
+@pytest.mark.parametrize(
+    ("who", "calls"),
+    [
+        ("daemon", "rename"),
+        ("daemon", "fsync"),
+        ("daemon", "fdatasync"),
+        ("pool", "rename"),
+        ("pool", "fsync"),
+    ],
+)
+def test_a_kill_at_every_rename_fsync_and_commit(make_preprocessor, night, reference, who, calls):
     kills = 0
     for when in range(1, 400):
         daemon = make_preprocessor()
-        came = kill_and_go_on(daemon, night, None, reference, calls, when)
+        came = kill_and_go_on(daemon, night, None, reference, who, calls, when)
         shutil.rmtree(daemon.folder)
         if not came:
             break
         kills += 1
-    print(f"killed at each of {kills} calls of {calls}")
-    assert kills >= 5
+    print(f"killed the {who} at each of {kills} calls of {calls}")
+    assert kills >= 3
 
 
 @pytest.mark.long
@@ -171,7 +224,7 @@ def test_kills_at_every_fourth_message_to_postgresql(make_preprocessor, night, r
     for when in range(4, 2000, 4):
         url = postgres.new_database()
         daemon = make_preprocessor(database_url=url)
-        came = kill_and_go_on(daemon, night, url, reference, "sendto", when)
+        came = kill_and_go_on(daemon, night, url, reference, "daemon", "sendto", when)
         shutil.rmtree(daemon.folder)
         if not came:
             break
@@ -234,11 +287,7 @@ def test_a_killed_process_of_the_pool_is_replaced(make_preprocessor, night, refe
     daemon.desk.send(order)
     victims = 0
     while daemon.desk.status("1")["status"] in ("queued", "running"):
-        workers = [
-            pid
-            for pid in members(daemon.process.pid)
-            if "multiprocessing.spawn" in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-        ]
+        workers = pool(daemon)
         if workers and not victims:
             os.kill(workers[0], signal.SIGKILL)
             victims += 1
@@ -257,3 +306,78 @@ def test_a_committed_order_is_on_the_disk_before_its_receipt(make_preprocessor, 
     daemon.kill()
     with sqlite3.connect(daemon.state / "toros.db") as database:
         assert database.execute("SELECT order_id FROM work_order").fetchall() == [("1",)]
+
+
+class Call(NamedTuple):
+    """A system call of a trace, by the lines on which it begins and ends."""
+
+    begin: int
+    end: int
+    process: str
+    name: str
+    text: str
+
+
+def read_trace(path: Path) -> list[Call]:
+    """Read what strace has written, calls that were interrupted by others put together."""
+    calls: list[Call] = []
+    unfinished: dict[str, Call] = {}
+    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines()):
+        process, _, text = line.partition(" ")
+        text = text.strip()
+        if text.startswith("<..."):
+            begun = unfinished.pop(process, None)
+            if begun is not None:
+                calls.append(begun._replace(end=number))
+        elif match := re.match(r"(\w+)\(", text):
+            call = Call(number, number, process, match[1], text)
+            if text.endswith("<unfinished ...>"):
+                unfinished[process] = call
+            else:
+                calls.append(call)
+    return sorted(calls)
+
+
+def first(calls: list[Call], after: int, name: str, *texts: str) -> Call:
+    """Return the first call of a name that begins after a line and holds all the texts."""
+    for call in calls:
+        fits = call.begin > after and re.fullmatch(name, call.name)
+        if fits and all(text in call.text for text in texts):
+            return call
+    raise AssertionError(f"no {name} with {texts} after line {after}")
+
+
+def test_the_order_of_writing(make_preprocessor, night):
+    """Write, fsync, rename, fsync of the folder, commit; and the commit before the receipt."""
+    daemon = make_preprocessor()
+    order = {**prepare(daemon, night), "id": "the-order-of-writing"}
+    trace = daemon.folder / "trace"
+    daemon.before = (
+        shutil.which("strace") or missing_part("strace", "apt-get install strace"),
+        "-f", "-y", "-q", "-s", "4200", "-o", str(trace), "-e", "signal=none",
+        "-e", "trace=write,pwrite64,fsync,fdatasync,rename,sendto",
+    )  # fmt: skip
+    daemon.start()
+    daemon.desk.send(order)
+    daemon.desk.wait(order["id"], 120)
+    os.kill(daemon.desk.status()["pid"], signal.SIGTERM)
+    daemon.process.wait(60)
+    calls = read_trace(trace)
+    wal, sync = "/toros.db-wal>", "fsync|fdatasync"
+    recorded = first(calls, 0, "pwrite64", wal, order["id"])
+    committed = first(calls, recorded.end, sync, wal)
+    assert first(calls, 0, "sendto", order["id"], "queued").begin > committed.end
+    made = [Path(name) for name in tree(daemon) if "/run-" in name or "/raw/" in name]
+    assert len(made) == 16 + 2 * 6 + 2
+    for path in made:
+        renamed = first(calls, 0, "rename", f'/{path.as_posix()}")')
+        source = renamed.text.split('"')[1]
+        same = [call for call in calls if call.process == renamed.process]
+        written = first(same, 0, "write", f"<{source}>") if "/run-" in str(path) else None
+        flushed = first(same, written.end if written else 0, sync, f"<{source}>")
+        assert flushed.end < renamed.begin
+        listed = first(same, renamed.end, "fsync", f"/{path.parent.as_posix()}>")
+        if path.suffix == ".fits":
+            recorded = first(calls, 0, "pwrite64", wal, path.name)
+            assert recorded.begin > listed.end, f"{path} is recorded before it is on the disk"
+            first(calls, recorded.end, sync, wal)

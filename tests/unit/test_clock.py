@@ -31,7 +31,17 @@ def test_round_trip(moment, offset_min):
     assert abs(clock.from_iso(clock.to_iso(aware)) - aware) < timedelta(milliseconds=1)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2019-13-01", "2019-03-05T25:00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2019-13-01",
+        "2019-03-05T25:00",
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+    ],
+)
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match="."):
         clock.from_iso(text)

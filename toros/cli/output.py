@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
+from tqdm import tqdm
 
 from toros.errors import ServiceUnreachable, TorosError, WaitTimeout
 
@@ -66,9 +67,26 @@ def tell_mapping(value: Mapping[str, Any], indent: int = 0) -> None:
         elif isinstance(item, list) and item:
             click.echo(f"{' ' * indent}{key}:")
             for entry in item:
-                click.echo(f"{' ' * indent}  - {entry}")
+                _tell_entry(entry, indent + 2)
         else:
             click.echo(f"{' ' * indent}{key}: {'-' if item in (None, '', [], {}) else item}")
+
+
+def _tell_entry(entry: Any, indent: int) -> None:
+    """Write an entry of a list; of a dictionary what is not empty, its first word before the rest."""
+    if not isinstance(entry, Mapping) or any(isinstance(i, list | Mapping) for i in entry.values()):
+        click.echo(f"{' ' * indent}- {entry}")
+        return
+    first, *rest = [str(item) for item in entry.values() if item not in (None, "")] or ["-"]
+    click.echo(f"{' ' * indent}- {': '.join([first, ', '.join(rest)] if rest else [first])}")
+
+
+def progress_bar(**options: Any) -> tqdm[Any]:
+    """Return a progress bar on a terminal; it goes away when it ends.
+
+    A serial console tells no height of its screen, and tqdm would show nothing there.
+    """
+    return tqdm(disable=None, leave=False, nrows=20, **options)
 
 
 def tell_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

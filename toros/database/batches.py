@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from toros.clock import Clock
 from toros.database.models import (
@@ -19,9 +19,13 @@ from toros.database.models import (
     FileBatch,
     FileBatchExposure,
     StepRun,
+    combination_combination,
+    combination_exposure,
 )
 from toros.database.session import Database
 from toros.errors import FileBatchNotFound
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -131,9 +135,7 @@ class Batches:
         """Return the exposures already in the repository, by checksum."""
         with self.database.reading() as session:
             found: dict[str, ExposureRow] = {}
-            wanted = sorted(set(sha256s))
-            for start in range(0, len(wanted), 500):  # SQLite bounds a statement's parameters
-                part = wanted[start : start + 500]
+            for part in _parts(sorted(set(sha256s))):
                 rows = session.scalars(select(Exposure).where(Exposure.sha256.in_(part)))
                 found |= {row.sha256: _exposure(row) for row in rows}
             return found
@@ -141,34 +143,67 @@ class Batches:
     def register(
         self, batch_id: int, exposures: Sequence[ExposureRow], left_out: Sequence[Any]
     ) -> None:
-        """Make exposures the members of a batch, all or none; their facts replace earlier ones."""
-        try:
-            self._register(batch_id, exposures, left_out)
-        except IntegrityError:  # another order registered the same bytes just now
-            self._register(batch_id, exposures, left_out)
+        """Make exposures the members of a batch, all or none; their facts replace earlier ones.
 
-    def _register(
+        However many they are, no other writer (the front desk above all) waits for long: the
+        exposures' own rows come before, some at a time. Without a batch they mean nothing.
+        """
+        for part in _parts(exposures):
+            try:
+                self._describe(part)
+            except IntegrityError:  # another order registered the same bytes just now
+                self._describe(part)
+        self._join(batch_id, exposures, left_out)
+
+    def _describe(self, exposures: Sequence[ExposureRow]) -> None:
+        with self.database.writing() as session:
+            wanted = [new.sha256 for new in exposures]
+            found = session.scalars(select(Exposure).where(Exposure.sha256.in_(wanted)))
+            rows = {row.sha256: row for row in found}
+            added = []
+            for new in exposures:
+                values = {name: getattr(new, name) for name in _DESCRIPTION}
+                if new.sha256 not in rows:
+                    added.append({**values, "sha256": new.sha256, "received": self.clock.now()})
+                else:
+                    for name, value in values.items():
+                        setattr(rows[new.sha256], name, value)
+            if added:
+                session.execute(insert(Exposure), added)
+
+    def _join(
         self, batch_id: int, exposures: Sequence[ExposureRow], left_out: Sequence[Any]
     ) -> None:
+        """Write what is another member than before; to find that out needs no turn to write."""
+        with self.database.reading() as session:
+            mine = FileBatchExposure.file_batch_id == batch_id
+            own = [getattr(FileBatchExposure, name) for name in _BATCHS_OWN]
+            found = session.execute(select(FileBatchExposure.exposure_id, *own).where(mine))
+            before: dict[int, tuple[Any, ...]] = {row[0]: tuple(row)[1:] for row in found}
+            numbers = _numbers(session, [new.sha256 for new in exposures])
+        members = {
+            numbers[new.sha256]: tuple(getattr(new, name) for name in _BATCHS_OWN)
+            for new in exposures
+        }
+        added, changed = [], []
+        for number, values in members.items():
+            key = {"file_batch_id": batch_id, "exposure_id": number}
+            row = {**key, **dict(zip(_BATCHS_OWN, values, strict=True))}
+            if number not in before:
+                added.append(row)
+            elif before[number] != values:
+                changed.append(row)
+        gone = sorted(before.keys() - members.keys())
         with self.database.writing() as session:
-            batch = _get(session, batch_id)
-            batch.left_out = list(left_out)
-            members = {member.exposure_id: member for member in batch.members}
-            present = []
-            for new in exposures:
-                row = session.scalar(select(Exposure).where(Exposure.sha256 == new.sha256))
-                if row is None:
-                    row = Exposure(sha256=new.sha256, received=self.clock.now())
-                    session.add(row)
-                for name in _DESCRIPTION:
-                    setattr(row, name, getattr(new, name))
-                if row.id is None:
-                    session.flush()
-                member = members.get(row.id) or FileBatchExposure(exposure_id=row.id)
-                for name in _BATCHS_OWN:
-                    setattr(member, name, getattr(new, name))
-                present.append(member)
-            batch.members = present
+            _get(session, batch_id).left_out = list(left_out)
+            for part in _parts(gone):
+                session.execute(
+                    delete(FileBatchExposure).where(mine, FileBatchExposure.exposure_id.in_(part))
+                )
+            if added:
+                session.execute(insert(FileBatchExposure), added)
+            if changed:
+                session.execute(update(FileBatchExposure), changed)
 
     def start_run(
         self, batch_id: int, last_run: int, inputs_sha256: str, marker: str | None = None
@@ -318,11 +353,26 @@ class Batches:
     def products(self, batch_id: int, run: int) -> list[CombinationRow]:
         """Return what a run has made and nothing has superseded, by name, with its inputs."""
         with self.database.reading() as session:
-            rows = session.scalars(
-                select(Combination)
-                .where(Combination.file_batch_id == batch_id, Combination.run == run)
-                .where(Combination.superseded.is_(False))
-                .order_by(Combination.name)
+            counted = (
+                (Combination.file_batch_id == batch_id)
+                & (Combination.run == run)
+                & Combination.superseded.is_(False)
+            )
+            rows = session.scalars(select(Combination).where(counted).order_by(Combination.name))
+            exposures = _by_product(
+                session,
+                select(combination_exposure.c.combination_id, Exposure.sha256)
+                .join(Exposure, Exposure.id == combination_exposure.c.exposure_id)
+                .join(Combination, Combination.id == combination_exposure.c.combination_id)
+                .where(counted),
+            )
+            used = aliased(Combination)
+            inputs = _by_product(
+                session,
+                select(combination_combination.c.combination_id, used.name)
+                .join(used, used.id == combination_combination.c.input_id)
+                .join(Combination, Combination.id == combination_combination.c.combination_id)
+                .where(counted),
             )
             return [
                 CombinationRow(
@@ -335,8 +385,8 @@ class Batches:
                     scalars=dict(row.scalars),
                     missing=tuple(row.missing),
                     frames_rejected=tuple(row.frames_rejected),
-                    exposure_sha256s=tuple(exposure.sha256 for exposure in row.exposures),
-                    input_names=tuple(combination.name for combination in row.inputs),
+                    exposure_sha256s=tuple(exposures.get(row.id, ())),
+                    input_names=tuple(inputs.get(row.id, ())),
                 )
                 for row in rows
             ]
@@ -347,6 +397,34 @@ _BATCHS_OWN = ("name", "exposure_type", "facts", "quarantine_reason")
 _DESCRIPTION = tuple(
     name for name in ExposureRow.__dataclass_fields__ if name not in ("id", "sha256")
 )
+
+
+# Rows in one unit of work that others wait for, and parameters of one statement.
+_AT_A_TIME = 200
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), _AT_A_TIME):
+        yield items[start : start + _AT_A_TIME]
+
+
+def _by_product(session: Session, pairs: Select[int, str]) -> dict[int, list[str]]:
+    """Gather what each product was made of, in one query for all products."""
+    found: dict[int, list[str]] = {}
+    for number, of in session.execute(pairs):
+        found.setdefault(number, []).append(of)
+    return found
+
+
+def _numbers(session: Session, sha256s: Sequence[str]) -> dict[str, int]:
+    """Return the rows' numbers of exposures by their checksums."""
+    found: dict[str, int] = {}
+    for part in _parts(sha256s):
+        rows = session.execute(
+            select(Exposure.sha256, Exposure.id).where(Exposure.sha256.in_(part))
+        )
+        found |= {row[0]: row[1] for row in rows}
+    return found
 
 
 def _get(session: Session, batch_id: int) -> FileBatch:

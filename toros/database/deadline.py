@@ -8,7 +8,7 @@ that the other kernel has not taken. So the client looks at its clock.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -16,9 +16,6 @@ from typing import Any, TypeVar
 import psycopg
 
 T = TypeVar("T")
-
-ANSWER_TIMEOUT_S = 5.0
-"""By when the server must have answered a statement [s]; ours take milliseconds."""
 
 _unhurried: ContextVar[bool] = ContextVar("unhurried", default=False)
 
@@ -34,10 +31,18 @@ def unhurried() -> Iterator[None]:
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
-    """A connection that is given up when the server does not answer in time."""
+    """A connection that is given up when the server does not answer in time.
+
+    Attributes
+    ----------
+    answer_timeout_s : float
+        By when the server must have answered [s].
+    """
+
+    answer_timeout_s = 5.0
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """Wait for an answer, at most `ANSWER_TIMEOUT_S`.
+        """Wait for an answer, at most `answer_timeout_s`.
 
         Raises
         ------
@@ -51,7 +56,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     def _in_time(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         """Pass a generator of psycopg on, until it has waited for too long."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        deadline = time.monotonic() + self.answer_timeout_s
         try:
             wanted = next(gen)
             while True:
@@ -60,7 +65,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
                 if not ready and time.monotonic() > deadline:
                     self.close()
                     raise psycopg.OperationalError(
-                        f"the server has not answered for {ANSWER_TIMEOUT_S:g} s"
+                        f"the server has not answered for {self.answer_timeout_s:g} s"
                     )
                 wanted = gen.send(ready)
         except StopIteration as end:
@@ -68,8 +73,14 @@ class DeadlineConnection(psycopg.Connection[Any]):
             return answer
 
 
-def connect_with_deadline(
-    _dialect: Any, _record: Any, arguments: list[Any], keywords: dict[str, Any]
-) -> DeadlineConnection:
-    """Connect, as SQLAlchemy's "do_connect" event."""
-    return DeadlineConnection.connect(*arguments, **keywords)
+def connector(answer_timeout_s: float) -> Callable[..., DeadlineConnection]:
+    """Return a handler of SQLAlchemy's "do_connect" event that makes such connections."""
+
+    def connect(
+        _dialect: Any, _record: Any, arguments: list[Any], keywords: dict[str, Any]
+    ) -> DeadlineConnection:
+        connection = DeadlineConnection.connect(*arguments, **keywords)
+        connection.answer_timeout_s = answer_timeout_s
+        return connection
+
+    return connect

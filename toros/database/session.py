@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from toros import clock, store
-from toros.database.deadline import connect_with_deadline
+from toros.database.deadline import connector
 from toros.errors import DatabaseUnavailable, DiskFull
 
 T = TypeVar("T")
@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 # A client waits ten seconds for an answer: the fault must reach it before.
 _BUSY_TIMEOUT_MS = 8_000
+_TURN_S = 1.0
 _CONNECT_TIMEOUT_S = 3
+_ANSWER_TIMEOUT_S = 5.0
 _RETRY_WAIT_S = 1.0
 _TOLD_AGAIN_S = 300.0
 # SQLite met no space, or could not lengthen the file that its processes share.
@@ -41,12 +43,16 @@ class Database:
     ----------
     url : str
         An SQLAlchemy URL, with its credentials.
+    answer_timeout_s : float
+        By when a server must have answered a statement [s]; ours take milliseconds.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, answer_timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _server_engine(url)
+        self.engine = (
+            _sqlite_engine(url) if self.is_sqlite else _server_engine(url, answer_timeout_s)
+        )
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(
             self.engine.execution_options(toros_begin="IMMEDIATE"), expire_on_commit=False
@@ -59,6 +65,7 @@ class Database:
         On a full or read-only disk reading goes on well: that is no sign of recovery.
         """
         self._told = ("", -math.inf)
+        self._writer = threading.Lock()
 
     @property
     def shown_url(self) -> str:
@@ -87,8 +94,23 @@ class Database:
         ------
         DatabaseUnavailable, DiskFull
         """
-        with self._unit(self._writers) as session:
+        with self._turn(), self._unit(self._writers) as session:
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let this process's threads write to SQLite one after another.
+
+        SQLite alone would see to that, too, but there who waits sleeps, for up to
+        0.1 s at a time, and who comes later may be first: receipts would be late. Hence
+        no harm is done where the turn does not come in time.
+        """
+        held = self.is_sqlite and self._writer.acquire(timeout=_TURN_S)
+        try:
+            yield
+        finally:
+            if held:
+                self._writer.release()
 
     @contextmanager
     def _unit(self, factory: sessionmaker[Session]) -> Iterator[Session]:
@@ -100,15 +122,14 @@ class Database:
         except (DBAPIError, PoolTimeout) as error:
             raise self._translate(error) from error
         if self.trouble is not None and session.info.get(_WROTE):
+            self._forget_connections()
             self.trouble = None
             log.info("the database answers again: %s", self.shown_url)
 
     def _translate(self, error: Exception) -> DatabaseUnavailable | DiskFull:
         cause = getattr(error, "orig", None) or error
         reason = " ".join(str(cause).split())
-        if self.is_sqlite:
-            # A connection opened while the file could not be written stays read-only for ever.
-            self.engine.dispose()
+        self._forget_connections()
         trouble = self.trouble = f"{self.shown_url}: {reason}"
         now = time.monotonic()
         if trouble != self._told[0] or now - self._told[1] > _TOLD_AGAIN_S:
@@ -118,6 +139,15 @@ class Database:
         if name in _FULL or "disk is full" in reason or "No space left" in reason:
             return DiskFull(f"{trouble}; free some space, the work then goes on")
         return DatabaseUnavailable(trouble)
+
+    def _forget_connections(self) -> None:
+        """Let the next units of work open new connections.
+
+        SQLite opens a file that cannot be written for reading, and the connection stays so
+        when the file can be written again.
+        """
+        if self.is_sqlite:
+            self.engine.dispose()
 
     def patiently(self, work: Callable[[], T], should_stop: Callable[[], bool]) -> T:
         """Do a unit of work, again and again while the database is away.
@@ -200,7 +230,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def _server_engine(url: str) -> Engine:
+def _server_engine(url: str, answer_timeout_s: float) -> Engine:
     address = make_url(url)
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
@@ -212,5 +242,5 @@ def _server_engine(url: str) -> Engine:
         pool_size=10,
         max_overflow=30,
     )
-    event.listen(engine, "do_connect", connect_with_deadline)
+    event.listen(engine, "do_connect", connector(answer_timeout_s))
     return engine

@@ -15,7 +15,7 @@ from toros import logs, store
 from toros.clock import Clock
 from toros.config import Settings
 from toros.database.orders import NewOrder, Orders
-from toros.errors import PermissionDenied, Stopping
+from toros.errors import DatabaseUnavailable, PermissionDenied, Stopping
 from toros.frontdesk.access import Access
 from toros.frontdesk.registry import Registry
 from toros.frontdesk.server import Caller
@@ -28,6 +28,10 @@ class Asked(NamedTuple):
 
     desk: FrontDesk
     caller: Caller
+
+
+# An order of thousands of unknown keys is not answered with as many sentences.
+_WARNINGS = 20
 
 
 class FrontDesk:
@@ -72,6 +76,7 @@ class FrontDesk:
         self.wake = wake
         self.reserve_bytes = reserve_bytes
         self.worker_state: Callable[[], dict[str, Any]] = dict
+        self.database_is_ready = True
         self.stopping = threading.Event()
         self._started = clock.monotonic()
 
@@ -109,6 +114,9 @@ class FrontDesk:
             raise Stopping(
                 f"the {self.service} is going down; send the order again to its successor"
             )
+        if not self.database_is_ready:
+            store.check_free_space(self.settings.state_folder, 0, self.reserve_bytes)
+            raise DatabaseUnavailable(f"{self._database_state()}; send the order again later")
         new = self._new(order, caller)
         stored = self.orders.stored_receipt(new)
         if stored is not None:
@@ -122,10 +130,13 @@ class FrontDesk:
 
     def _new(self, order: WorkOrder, caller: Caller) -> NewOrder:
         order_id = order.id or uuid.uuid4().hex
+        unknown = unknown_keys(order)
         warnings = [
             f"{key}: {order.request} does not know this key; it is kept, nothing is done with it"
-            for key in unknown_keys(order)
+            for key in unknown[:_WARNINGS]
         ]
+        if len(unknown) > _WARNINGS:
+            warnings.append(f"and {len(unknown) - _WARNINGS} more keys that it does not know")
         receipt = {
             "id": order_id,
             "request": order.request,
@@ -154,10 +165,15 @@ class FrontDesk:
             "uptime_s": round(self.clock.monotonic() - self._started, 3),
             "stopping": self.stopping.is_set(),
             **self.worker_state(),
+            "database": self._database_state(),
             "configuration": str(self.settings.source),
             "configuration_sha256": self.settings.sha256,
             "warnings": list(self.settings.warnings),
         }
+
+    def _database_state(self) -> str:
+        ready = "ok" if self.database_is_ready else "it is being set up"
+        return self.orders.database.trouble or ready
 
 
 def user_of(order: WorkOrder, caller: Caller) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -191,7 +192,11 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         )
         desk.worker_state = worker.state
         server = _server(desk, settings, access)
-        prepared = _prepare(database, worker)
+        desk.database_is_ready = _prepare(database, worker)
+        # The libraries' objects stay for ever: to look through them for garbage again and again
+        # would stop all threads for a quarter of a second each time.
+        gc.collect()
+        gc.freeze()
         server.start()
         stack.callback(server.stop, 2.0)
         log.info("version %s listens on %s", toros.__version__, server.address)
@@ -200,7 +205,7 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         watchdog.start()
         stack.callback(watchdog.stop)
         while not stop.wait(_TICK_S):
-            prepared = prepared or _prepare(database, worker)
+            desk.database_is_ready = desk.database_is_ready or _prepare(database, worker)
         _stop(desk, worker, terms.stop_timeout_s)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,8 +61,12 @@ class Registry:
         return tie
 
 
+@functools.cache  # to make a schema costs milliseconds
 def describe_request(request: type[WorkOrder]) -> dict[str, Any]:
-    """Describe a request: its name, what it does, its fields with types and units, an example."""
+    """Describe a request: its name, what it does, its fields with types and units, an example.
+
+    The dictionary is the same at each call and not to be changed.
+    """
     schema = request.model_json_schema()
     fields = []
     for name, field in request.model_fields.items():

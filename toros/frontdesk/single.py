@@ -194,5 +194,6 @@ def _read_pid(descriptor: int) -> str:
 
 def _check_content(path: Path, descriptor: int) -> None:
     """Refuse a file that is no pid file, before it is overwritten."""
-    if os.pread(descriptor, 1, 0) and not _read_pid(descriptor):
+    content = os.pread(descriptor, 64, 0).strip(b"\0")  # a power cut leaves zeros
+    if content and not _read_pid(descriptor):
         raise StorageFailed(f"{path}: is not a file with a process number; give another name")

@@ -69,6 +69,7 @@ class Task:
         self.resources = worker.resources
         self.cancelled = False
         self.lost = False
+        self.ended = False
         self._worker = worker
         self._told = (0.0, "")
         self._told_at = 0.0
@@ -104,8 +105,9 @@ class Task:
             if self._worker.orders.report(self.row, *self._told):
                 self.cancelled = True
         except Stopping as taken:
-            log.warning("%s", taken.message)
-            self.lost = True
+            if not self.ended:  # else it is the end's record that came first
+                log.warning("%s", taken.message)
+                self.lost = True
         except (DatabaseUnavailable, DiskFull) as error:
             log.debug("progress not recorded: %s", error.message)
 
@@ -218,11 +220,10 @@ class Worker:
         return self.stopping.is_set()
 
     def state(self) -> dict[str, Any]:
-        """Tell queue, running orders and the database's state, without asking the database."""
+        """Tell queue and running orders, without asking the database."""
         return {
             "queue": self._queue,
             "working_on": [task.order_id for task in list(self._running.values())],
-            "database": self.orders.database.trouble or "ok",
         }
 
     def _watch(self) -> None:
@@ -237,38 +238,51 @@ class Worker:
                 self._take_up(self.orders.recover(list(self._running)))
             except (DatabaseUnavailable, DiskFull) as error:
                 log.debug("the queue cannot be counted: %s", error.message)
+            except Exception:  # the leases end with this thread
+                log.exception("the monitor met a defect")
             clock.REAL.wait(self.stopping, _POLL_S)
 
     def _work(self) -> None:
         while not self.stopping.is_set():
             try:
                 claimed = self.orders.claim()
+                if claimed is None:
+                    self._idle()
+                    continue
+                self.tick()
+                with logs.order(claimed.order_id):
+                    self._run(claimed)
             except (DatabaseUnavailable, DiskFull) as error:
                 log.debug("waiting for the database: %s", error.message)
                 clock.REAL.wait(self.stopping, _POLL_S)
-                continue
-            if claimed is None:
-                with self._wake:
-                    if not self._orders_waiting and not self.stopping.is_set():
-                        self._wake.wait(_POLL_S)
-                    self._orders_waiting = False
-                continue
-            self.tick()
-            with logs.order(claimed.order_id):
-                self._run(claimed)
+            except Exception:  # an order whose end could not be recorded is taken up by its lease
+                log.exception("%s met a defect", threading.current_thread().name)
+                clock.REAL.wait(self.stopping, _POLL_S)
+
+    def _idle(self) -> None:
+        with self._wake:
+            if not self._orders_waiting and not self.stopping.is_set():
+                self._wake.wait(_POLL_S)
+            self._orders_waiting = False
 
     def _run(self, claimed: ClaimedOrder) -> None:
         task = Task(self, claimed)
         self._running[claimed.row] = task
+        delay_s = self._delays.pop(claimed.row, None)
         try:
-            order = parse({"request": claimed.request, **claimed.content}, self.registry.service)
-            log.info("%s begins, attempt %d", claimed.request, claimed.attempts)
-            result = self.registry.handlers[type(order)](order, task)
+            try:
+                result = self._handle(claimed, task)
+            except Stopping:
+                if task.cancelled:  # what stops at `should_stop` does not know why
+                    task.check()
+                raise
+            finally:
+                task.ended = True
         except Stopping as stopping:
             log.info("%s", stopping.message)
             self._record(lambda: self.orders.release(claimed.row))
         except (DiskFull, DatabaseUnavailable) as missing:
-            self._postpone(claimed, missing)
+            self._postpone(claimed, missing, delay_s)
         except PartlyDone as partly:
             log.error("%s failed: %s", claimed.request, partly.error.message)
             self._record(
@@ -287,14 +301,24 @@ class Worker:
             self._record(lambda: self.orders.fail(claimed.row, defect, None))
         else:
             self._record(lambda: self.orders.finish(claimed.row, result))
-            self._delays.pop(claimed.row, None)
             log.info("%s done", claimed.request)
         finally:
-            del self._running[claimed.row]
+            # Once its end is recorded, another thread may have it again already.
+            if self._running.get(claimed.row) is task:
+                del self._running[claimed.row]
 
-    def _postpone(self, claimed: ClaimedOrder, missing: DatabaseUnavailable | DiskFull) -> None:
+    def _handle(self, claimed: ClaimedOrder, task: Task) -> dict[str, Any]:
+        order = parse({"request": claimed.request, **claimed.content}, self.registry.service)
+        log.info("%s begins, attempt %d", claimed.request, claimed.attempts)
+        return self.registry.handlers[type(order)](order, task)
+
+    def _postpone(
+        self,
+        claimed: ClaimedOrder,
+        missing: DatabaseUnavailable | DiskFull,
+        before: float | None,
+    ) -> None:
         """Queue an order again that cannot go on now; only the first time is an error."""
-        before = self._delays.get(claimed.row)
         delay = _FIRST_DELAY_S if before is None else min(2 * before, _LAST_DELAY_S)
         self._delays[claimed.row] = delay
         level = logging.ERROR if before is None else logging.WARNING

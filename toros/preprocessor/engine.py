@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -84,34 +85,42 @@ class Engine:
         """
         todo = list(range(len(arguments)))[::-1]
         losses = dict.fromkeys(todo, 0)
-        running: dict[Future[T], int] = {}
+        running: dict[Future[T], tuple[int, Executor]] = {}
         while todo or running:
             while todo and len(running) < self.processes and not should_stop():
+                # What was lost once is tried alone, lest it takes others with it again.
+                if running and any(
+                    losses[n] for n in (todo[-1], *(n for n, _ in running.values()))
+                ):
+                    break
                 number = todo.pop()
-                running[self._submit(function, arguments[number])] = number
+                future, executor = self._submit(function, arguments[number])
+                running[future] = number, executor
             if not running:
                 return
             ended, _ = wait(running, timeout=_PATIENCE_S, return_when=FIRST_COMPLETED)
             for future in ended:
-                number = running.pop(future)
+                number, executor = running.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
-                    self._renew()
+                    self._renew(executor)
                     losses[number] += 1
                     if losses[number] < _POOL_LOSSES:
                         todo.append(number)
                         continue
                 yield number, future
 
-    def _submit(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> Future[T]:
+    def _submit(
+        self, function: Callable[..., T], arguments: tuple[Any, ...]
+    ) -> tuple[Future[T], Executor]:
         for _ in range(_POOL_LOSSES):
             with self._lock:
                 if self._executor is None:
                     self._executor = self._make()
                 executor = self._executor
             try:
-                return executor.submit(function, *arguments)
+                return executor.submit(function, *arguments), executor
             except BrokenProcessPool:
-                self._renew()
+                self._renew(executor)
         raise BrokenProcessPool("the pool of processes breaks at once, again and again")
 
     def _make(self) -> Executor:
@@ -122,17 +131,19 @@ class Engine:
             initargs=self._initializer,
         )
 
-    def _renew(self) -> None:
+    def _renew(self, broken: Executor) -> None:
         with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            log.warning("a process of the pool was lost; the pool is made anew")
-            executor.shutdown(wait=False, cancel_futures=True)
+            if self._executor is not broken:
+                return  # another order's thread has seen it first
+            self._executor = None
+        log.warning("a process of the pool was lost; the pool is made anew")
+        broken.shutdown(wait=False, cancel_futures=True)
 
 
 def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
     """Make a pool process polite, and mortal when its daemon is."""
     os.nice(_NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which ends its pool
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     if initializer is not None:
         try:

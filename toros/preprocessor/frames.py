@@ -53,9 +53,12 @@ def frames(rows: Iterable[ExposureRow], repository: Repository) -> list[Frame]:
 
 
 def _plain(facts: FrameFacts) -> dict[str, Any]:
+    """Write facts as the database gives them back."""
+    plain = asdict(facts)
+    plain |= {key: list(plain[key]) for key in _TUPLES}
     return {
         key: value.isoformat() if isinstance(value, datetime) else value
-        for key, value in asdict(facts).items()
+        for key, value in plain.items()
     }
 
 

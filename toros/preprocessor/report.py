@@ -17,6 +17,22 @@ from toros.preprocessor.repository import Repository
 TEXT_NAME = "report.txt"
 JSON_NAME = "report.json"
 _LISTED = 200
+# In the order in which they are made, for a person; then those of steps of a site's own.
+_ORDER = ("bias_stack", "dark_stack", "flat_stack", "calibrated_light")
+# Of each product's figures, what a person looks at first; the units are in the names.
+_FIGURES = (
+    "frames",
+    "level_adu",
+    "level_after_adu",
+    "noise_before",
+    "noise_after",
+    "noise_before_adu",
+    "noise_after_adu",
+    "noise_expected_adu",
+    "dark_current_adu_s",
+    "gain_e_adu",
+    "read_noise_e",
+)
 
 
 def contents(
@@ -104,16 +120,23 @@ def summary(
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """Write the report for a person."""
+    """Write the report for a person: what came of it first, every product's origin last."""
+    products = report["products"]
+    made = Counter(product["type"] for product in products)
+    kinds = sorted(made, key=lambda kind: (*_ORDER, kind).index(kind))
+    unusable = f"; {len(report['quarantined'])} files cannot be used" if report["quarantined"] else ""
+    partial = sum(product["partial"] for product in products)
     lines = [
         f"File batch {report['file_batch']}: {report['url']}",
         f"TOROS {report['version']}; status {report['status_code']}"
         + (f": {report['message']}" if report["message"] else " (success)"),
         "",
-        "Frames: " + ", ".join(f"{count} {kind}" for kind, count in report["frames"].items()),
+        f"Frames:   {_counts(report['frames'])}{unusable}",
+        f"Products: {_counts({kind: made[kind] for kind in kinds})}"
+        + (f"; {partial} of them PARTIAL" if partial else ""),
         "",
+        "Steps",
     ]
-    lines += ["Steps"]
     lines += [
         f"  {step['step']:<16} {step['state']}"
         + (f": {step['message']}" if step["message"] else "")
@@ -132,25 +155,46 @@ def as_text(report: Mapping[str, Any]) -> str:
                 + f": {item['reason']}"
                 for item in report[key]
             ]
-    lines += ["", f"Products ({len(report['products'])})"]
-    for product in report["products"]:
-        lines += _product_lines(product)
+    for kind in kinds:
+        alike = [product for product in products if product["type"] == kind]
+        lines += ["", f"{kind} ({len(alike)})", *_figures(alike)]
+    if products:
+        lines += ["", "What each was made of; all figures are in its header and in report.json"]
+    for kind in kinds:
+        for product in products:
+            if product["type"] == kind:
+                lines += _origin(product)
     return "\n".join(lines) + "\n"
 
 
-def _product_lines(product: Mapping[str, Any]) -> list[str]:
-    partial = f"  PARTIAL, missing: {'; '.join(product['missing'])}" if product["partial"] else ""
-    lines = [f"  {product['file']}  [{product['type']}]{partial}"]
-    figures = ", ".join(
-        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in product["figures"].items()
-    )
-    if figures:
-        lines.append(f"      {figures}")
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
+
+
+def _figures(products: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write a table of what a person looks at first; a step's own figures where it has no such."""
+    present = {name for product in products for name in product["figures"]}
+    names = [name for name in _FIGURES if name in present] or sorted(present)[:6]
+    rows = [["file", *(name.replace("_", " ") for name in names)]]
+    rows += [
+        [product["file"] + ("  PARTIAL" if product["partial"] else "")]
+        + [f"{product['figures'][n]:.4g}" if n in product["figures"] else "-" for n in names]
+        for product in products
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + row[0].ljust(widths[0])
+        + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]  # fmt: skip
+
+
+def _origin(product: Mapping[str, Any]) -> list[str]:
     made_of = product["made_of"]
-    shown = ", ".join(made_of[:3]) + (f" … ({len(made_of)} frames)" if len(made_of) > 3 else "")
-    lines.append(f"      of {shown}")
+    of = ", ".join(made_of[:3]) + (f" … ({len(made_of)} frames)" if len(made_of) > 3 else "")
+    lines = [f"  {product['file']}", f"      of {of}"]
     if product["masters"]:
         lines.append(f"      with {', '.join(product['masters'])}")
     lines += [f"      without {name}: {reason}" for name, reason in product["frames_rejected"]]
+    lines += [f"      PARTIAL, missing: {missing}" for missing in product["missing"]]
     return lines

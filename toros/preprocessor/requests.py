@@ -143,11 +143,6 @@ class _Bench:
         parts += [f"{step.name} {step.settings!r}" for step in self.resources.steps]
         site = self.settings.preprocessor
         parts += [f"{name} {getattr(site, name)!r}" for name in _SITE]
-        site = self.settings.preprocessor
-        parts += [
-            f"{site.temperature_tolerance_c} {site.gain_e_adu} {site.read_noise_e} "
-            f"{site.saturation_adu}"
-        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def is_whole(self, batch: BatchRow) -> bool:

@@ -143,14 +143,23 @@ class Runner:
             jobs = [job for job in planned.jobs if not self._is_made(job, done.get(job.name))]
             store.check_free_space(self.repository.root, sum(map(_size, jobs)), self.reserve_bytes)
             self._work(batch, row, number, step, jobs, task)
+        except OrderCancelled as cancelled:
+            self._fail(row, cancelled, task)  # nobody goes on with it
+            raise
         except _PASSED_ON:
             raise
         except TorosError as error:
-            failed = error
-            task.patiently(lambda: self.batches.finish_step(row, failed.code, failed.message))
+            self._fail(row, error, task)
             raise
+        except Exception as defect:
+            failed = _internal(step.name, defect)
+            self._fail(row, failed, task)
+            raise failed from defect
         task.patiently(lambda: self.batches.finish_step(row, 0, ""))
         return list(planned.left_out)
+
+    def _fail(self, step_row: int, error: TorosError, task: Task) -> None:
+        task.patiently(lambda: self.batches.finish_step(step_row, error.code, error.message))
 
     def _supersede(
         self,
@@ -167,7 +176,7 @@ class Runner:
             one.name for one in done if one.combination_type == made and one.name not in wanted
         ]
         if stale:
-            log.info("%s: set aside, since others take their place: %s", step.name, ", ".join(stale))
+            log.info("%s: others take the place of %s", step.name, ", ".join(stale))
             task.patiently(lambda: self.batches.supersede(batch.id, batch.run, stale))
 
     def _work(
@@ -187,7 +196,7 @@ class Runner:
 
         def tell(done: int) -> None:
             fraction = (number + (done / len(jobs) if jobs else 1.0)) / len(self.steps)
-            # What runs in the pool is awaited and recorded all the same; then `check` ends the work.
+            # What runs in the pool is awaited and recorded all the same; then `check` ends it.
             with suppress(OrderCancelled, Stopping):
                 task.progress(fraction, f"{step.name}: {done} of {len(jobs)}")
 
@@ -273,6 +282,11 @@ def _outcome(future: Future[Product], job: Job) -> Product:
             f"{job.name}: the process that worked on it was killed again and again; is the "
             "machine's memory full? Preprocessor / Memory Limit (MB) or Processes can be lowered"
         ) from error
+    raise _internal(job.name, error)
+
+
+def _internal(what: str, defect: BaseException) -> InternalError:
+    """Log a defect under a new tag; return the error that names the tag only."""
     tag = secrets.token_hex(4)
-    log.error("%s met a defect [%s]", job.name, tag, exc_info=error)
-    raise InternalError(f"{job.name}: internal error [{tag}]; the log has more under this tag")
+    log.error("%s met a defect [%s]", what, tag, exc_info=defect)
+    return InternalError(f"{what}: internal error [{tag}]; the log has more under this tag")

@@ -41,11 +41,11 @@ UtcMoment = Annotated[
 ]
 OrderId = Annotated[
     str,
+    Field(min_length=1, max_length=200),
     BeforeValidator(_identifier),
     AfterValidator(_printable),
-    Field(min_length=1, max_length=200),
 ]
-ShortText = Annotated[str, AfterValidator(_printable), Field(max_length=200)]
+ShortText = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 
 
 def quantity(description: str, unit: str | None = None, **constraints: Any) -> Any:

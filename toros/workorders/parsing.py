@@ -13,6 +13,9 @@ from toros.errors import InvalidField, MalformedOrder, NotMine, UnknownRequest
 from toros.workorders.envelope import WorkOrder
 from toros.workorders.requests import of_service, owner_of
 
+# Longer than any request's name: what is longer still is no mistyped one, and costly to compare.
+_NAME_CHARS = 64
+
 
 def shorten(value: object, limit: int = 80) -> str:
     """Write a value for a message: in one line, escaped, and not too long."""
@@ -60,7 +63,7 @@ def _class_for(name: str, service: str) -> type[WorkOrder]:
         raise NotMine(
             f"request: {shorten(name)} belongs to the {owner} daemon, this is the {service} daemon"
         )
-    close = difflib.get_close_matches(name, mine, n=1)
+    close = difflib.get_close_matches(name[:_NAME_CHARS], mine, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(mine))}"
     raise UnknownRequest(f"request: no daemon knows {shorten(name)}; {hint}")
 

@@ -224,3 +224,14 @@ def test_pages(orders):
     assert [order["id"] for order in page["orders"]] == ["3", "2", "1"]
     assert (page["pages"], page["total"]) == (3, 7)
     assert orders.page("done", 1, 3)["orders"] == []
+
+
+def test_an_order_whose_claim_was_lost_is_taken_up_after_its_lease(orders, ticking):
+    """The answer to the claim's COMMIT was lost: the row is running, and nobody runs it."""
+    orders.record(new("1"), 10)
+    orders.record(new("2"), 10)
+    lost, mine = orders.claim(), orders.claim()
+    assert orders.recover([mine.row]) == []
+    ticking.moment += timedelta(seconds=121)
+    assert orders.recover([mine.row]) == ["1"]
+    assert orders.claim().row == lost.row

@@ -209,7 +209,9 @@ def test_a_file_that_is_no_pid_file_is_not_overwritten(path: Path) -> None:
         hold_lock(link)
 
 
-@pytest.mark.parametrize("left", [b"", b"123\n", b"      4711\n", b"12345678901234\n"])
+@pytest.mark.parametrize(
+    "left", [b"", b"123\n", b"      4711\n", b"12345678901234\n", bytes(11)]
+)  # the last is what a power cut may leave
 def test_what_another_program_left_is_taken_over(path: Path, left: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(left)

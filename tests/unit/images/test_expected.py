@@ -8,24 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.site_rules import SITE_RULES
 from toros.config import HeaderRule
 from toros.images import read_facts
 
-SITE_RULES = [
-    HeaderRule.model_validate(rule)
-    for rule in [
-        # The cameras of these folders write no type; all that is kept of them are lights.
-        {"File Name": "panoptes/*", "Set": {"type": "light"}},
-        {
-            "Header": {"TELESCOP": "Cecilia", "CREATOR": "MicroObservatory*"},
-            "Set": {"type": "light"},
-        },
-        # CCDSoft heads flats and lamps "Light Frame"; their names tell.
-        {"File Name": "flat-*", "Header": {"SWCREATE": "CCDSoft*"}, "Set": {"type": "flat"}},
-        {"File Name": "L?-flat-*", "Header": {"SWCREATE": "CCDSoft*"}, "Set": {"type": "flat"}},
-        {"File Name": "L?-arc-*", "Header": {"SWCREATE": "CCDSoft*"}, "Set": {"type": None}},
-    ]
-]
+RULES = [HeaderRule.model_validate(rule) for rule in SITE_RULES]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +47,7 @@ def mistakes(
     return [f"{row['file']}: {mistake}" for mistake in found]
 
 
-@pytest.mark.parametrize(
-    ("rules", "type_column"), [([], "type"), (SITE_RULES, "type_with_site_rules")]
-)
+@pytest.mark.parametrize(("rules", "type_column"), [([], "type"), (RULES, "type_with_site_rules")])
 def test_every_frame_is_read_as_a_careful_reader_would(
     expected: list[dict[str, str]], shared_data: Path, rules: list[HeaderRule], type_column: str
 ) -> None:

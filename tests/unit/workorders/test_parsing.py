@@ -76,9 +76,10 @@ def test_an_unknown_request_is_refused_with_a_hint():
         ({"priority": 11}, r"priority: got 11.*\(0 to 10\)"),
         ({"priority": "high"}, "priority: got 'high'"),
         ({"datetime": "yesterday"}, "2019-03-05T14:34:54.234"),
+        ({"datetime": "0001-01-01T00:00:00+05:00"}, "2019-03-05T14:34:54.234"),
         ({"user": "a\nb"}, "control"),
         ({"id": ""}, "id: got ''"),
-        ({"id": "x" * 201}, "id"),
+        ({"id": "x" * 201}, "id: got 'xxx.* at most 200 characters"),
         ({"id": True}, "id: got True"),
     ],
 )

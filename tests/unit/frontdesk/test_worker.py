@@ -1,0 +1,91 @@
+"""The worker: what becomes of an order whose handler or whose end goes wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from toros import clock
+from toros.config import Settings
+from toros.database import schema
+from toros.database.orders import NewOrder, Orders
+from toros.database.session import Database
+from toros.errors import StackingFailed, Stopping
+from toros.frontdesk.registry import Registry
+from toros.frontdesk.worker import Worker
+from toros.workorders import CalibrateFileBatch, ResumeFileBatch
+
+registry = Registry("preprocessor")
+begun = threading.Event()
+
+
+@registry.serves(CalibrateFileBatch)
+def fetch_until_told(_order, task):
+    """Stop as those do who are told by `should_stop` alone, which does not say why."""
+    begun.set()
+    while not task.should_stop():
+        time.sleep(0.01)
+    raise Stopping("stopped while bringing the files")
+
+
+@registry.serves(ResumeFileBatch)
+def fail_if_first(order, _task):
+    if order.file_batch == 1:
+        raise StackingFailed("no database takes \udcff")
+    return {"file_batch": order.file_batch}
+
+
+@pytest.fixture
+def orders(tmp_path) -> Iterator[Orders]:
+    database = Database(f"sqlite:///{tmp_path / 'toros.db'}")
+    schema.prepare(database)
+    yield Orders(database, "preprocessor", "host:a", clock.REAL)
+    database.close()
+
+
+@pytest.fixture
+def worker(orders) -> Iterator[Worker]:
+    begun.clear()
+    worker = Worker(registry, Settings(), orders, None, 1)
+    worker.start()
+    yield worker
+    assert worker.stop(10.0)
+
+
+def send(orders: Orders, order_id: str, request: str, **content: object) -> None:
+    orders.record(NewOrder("", order_id, request, content, order_id, {"id": order_id}, 0.0), 10)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20.0
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_an_order_cancelled_while_it_fetches_is_not_queued_again(orders, worker):
+    send(orders, "1", "calibrate_file_batch", url="/x")
+    assert begun.wait(10.0)
+    orders.cancel("1", None)
+    until(lambda: orders.tell("1", None)["status"] != "running")
+    told = orders.tell("1", None)
+    assert (told["status"], told["attempts"]) == ("cancelled", 1)
+
+
+def test_a_stop_queues_the_order_again(orders, worker):
+    send(orders, "1", "calibrate_file_batch", url="/x")
+    assert begun.wait(10.0)
+    assert worker.stop(10.0)
+    assert orders.tell("1", None)["status"] == "queued"
+
+
+def test_an_end_that_cannot_be_recorded_does_not_end_the_worker(orders, worker, caplog):
+    send(orders, "1", "resume_file_batch", file_batch=1)
+    send(orders, "2", "resume_file_batch", file_batch=2)
+    until(lambda: orders.tell("2", None)["status"] == "done")
+    assert orders.tell("1", None)["status"] == "running"  # until its lease is over
+    assert "met a defect" in caplog.text
+    assert worker.silent_s() == 0.0
