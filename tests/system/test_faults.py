@@ -13,7 +13,9 @@ from tests.system.faults import Disk, hanging, immutable, until
 from tests.system.test_recovery import (
     ORDER,
     assert_as_undisturbed,
+    night,
     prepare,
+    reference,
     rows,
     tree,
     url_of,
@@ -22,8 +24,7 @@ from toros import store
 from toros.client import FrontDesk
 from toros.errors import DamagedFile, DatabaseUnavailable, DiskFull, StorageFailed
 
-__all__ = ["night", "reference"]
-from tests.system.test_recovery import night, reference
+__all__ = ["night", "reference"]  # fixtures
 
 WHOLE_KB = 4096
 """A disk on which all that a small night needs has room, SQLite included."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import re
+import sys
 import threading
 import time
 import xmlrpc.client
@@ -275,7 +276,7 @@ def daemon(make_preprocessor):
 def test_three_thousand_inputs(daemon, capsys):
     report = fuzz(daemon, warm_up=500, raw=3000, values=300)
     with capsys.disabled():
-        print(f"\n{report}")
+        print(f"\n{report}", file=sys.stderr)  # which the processes of pytest-xdist pass on
 
 
 @pytest.mark.long
@@ -283,4 +284,4 @@ def test_three_thousand_inputs(daemon, capsys):
 def test_a_hundred_thousand_inputs(daemon, capsys):
     report = fuzz(daemon, warm_up=5000, raw=96_000, values=4000)
     with capsys.disabled():
-        print(f"\n{report}")
+        print(f"\n{report}", file=sys.stderr)  # which the processes of pytest-xdist pass on

@@ -27,7 +27,11 @@ def config_group() -> None:
 @click.option("--service", type=click.Choice(SERVICES), help="Check as this daemon would.")
 @exits
 def check(file: Path, service: str | None) -> None:
-    """Check FILE: every section, every value, the steps' settings."""
+    """Check the configuration FILE.
+
+    Every section, every value and the steps' settings are checked; all mistakes that
+    are found are named with their lines.
+    """
     from toros.frontdesk.process import check_users
     from toros.preprocessor.stepping import configured_steps
 
@@ -45,7 +49,10 @@ def check(file: Path, service: str | None) -> None:
 @json_option
 @exits
 def show(configuration: Path, as_json: bool) -> None:
-    """Show the settings in force, defaults marked, secrets hidden."""
+    """Show the settings in force.
+
+    Defaults are marked, secrets hidden.
+    """
     settings = load(configuration)
     if as_json:
         tell_json(showing.to_dict(settings))

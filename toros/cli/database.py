@@ -30,7 +30,7 @@ def database_group() -> None:
 @config_option
 @exits
 def upgrade(configuration: Path) -> None:
-    """Bring the database to the schema that this software works with."""
+    """Bring the database to this software's schema."""
     database = Database(load(configuration).database_url())
     revision = schema.upgrade(database)
     click.echo(f"{database.shown_url} has schema version {revision}")
@@ -41,7 +41,10 @@ def upgrade(configuration: Path) -> None:
 @json_option
 @exits
 def database_status(configuration: Path, as_json: bool) -> None:
-    """Tell the database's schema version and the one that is wanted; exit 1 if they differ."""
+    """Tell the schema's version and the wanted one.
+
+    The exit code is 1 when they differ.
+    """
     database = Database(load(configuration).database_url())
     found, wanted = schema.current_revision(database), schema.wanted_revision()
     told = {"database": database.shown_url, "schema": found, "wanted": wanted}

@@ -21,9 +21,16 @@ from typing import Any, NamedTuple
 
 import click
 import yaml
-from tqdm import tqdm
 
-from toros.cli.output import DONE, REFUSED, complain, exits, tell_json, tell_table
+from toros.cli.output import (
+    DONE,
+    REFUSED,
+    complain,
+    exits,
+    progress_bar,
+    tell_json,
+    tell_table,
+)
 from toros.cli.recovery import compare
 from toros.client import FrontDesk
 from toros.errors import InternalError, ServiceUnreachable
@@ -54,8 +61,9 @@ class Place(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 @exits
 def demo(folder: Path | None, size: int, seed: int, as_json: bool) -> None:
-    """Run a simulated night through a real preprocessor and compare it with the truth.
+    """Calibrate a simulated night.
 
+    It goes through a real preprocessor, and what comes out is compared with the truth.
     The exit code is 1 when a figure is not recovered as well as it should be.
     """
     place = _prepare((folder or Path(tempfile.mkdtemp(prefix="toros-demo-"))).resolve())
@@ -83,7 +91,14 @@ def demo(folder: Path | None, size: int, seed: int, as_json: bool) -> None:
 
 def _prepare(folder: Path) -> Place:
     frames = folder / "incoming" / "night"
-    frames.mkdir(parents=True)
+    try:
+        frames.mkdir(parents=True)
+    except FileExistsError as error:
+        raise click.UsageError(
+            f"{folder} holds a demonstration already: remove it, or name another --folder"
+        ) from error
+    except OSError as error:
+        raise click.UsageError(f"--folder: {error.filename}: {error.strerror}") from error
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -110,7 +125,7 @@ def _prepare(folder: Path) -> Place:
 
 def _simulate(place: Place, size: int, seed: int) -> Night:
     camera = Camera(shape=(size, size))
-    with tqdm(unit="file", disable=None, leave=False) as bar:
+    with progress_bar(unit="file") as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -164,20 +179,27 @@ def _tell(rows: list[Any], result: dict[str, Any], place: Place) -> None:
         ("figure", "recovered", "true", "within", "verdict"),
         [(r.figure, r.recovered, r.true, r.limit, "good" if r.good else "OFF") for r in rows],
     )
-    click.echo("\nFiles quarantined, and why")
-    tell_table(("file", "reason"), [(q["file"], q["reason"]) for q in result["quarantined"]])
     rejected = [
-        (name, product["file"], reason)
+        f"{name}, of {product['file']}: {reason}"
         for product in json.loads(Path(result["report_json"]).read_text("utf-8"))["products"]
         for name, reason in product["frames_rejected"]
     ]
-    click.echo("\nFrames left out of a stack, and why")
-    tell_table(("file", "stack", "reason"), rejected)
-    click.echo("\nFiles not used by a step, and why")
-    tell_table(
-        ("file", "step", "reason"), [(u["file"], u["step"], u["reason"]) for u in result["unused"]]
-    )
+    for title, items in (
+        (
+            "Files quarantined, and why",
+            [f"{q['file']}: {q['reason']}" for q in result["quarantined"]],
+        ),
+        ("Frames left out of a stack, and why", rejected),
+        (
+            "Files not used by any step, and why",
+            [f"{u['file']}: {u['reason']}" for u in result["unused"]],
+        ),
+    ):
+        click.echo(f"\n{title}")
+        for item in items or ["none"]:
+            click.echo(f"  {item}")
     click.echo(f"\nProducts and previews  {result['folder']}")
     click.echo(f"Report                 {result['report']}")
     click.echo(f"Log                    {place.folder / 'log' / 'toros-preprocessor.log'}")
     click.echo(f"Truth                  {place.folder / 'truth.json'}")
+    click.echo(f"\nWhen you have seen enough: rm -r {place.folder}")

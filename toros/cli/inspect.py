@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from toros import clock
-from toros.cli.output import config_option, exits, json_option, tell_json, tell_table
+from toros.cli.output import (
+    config_option,
+    exits,
+    json_option,
+    progress_bar,
+    tell_json,
+    tell_table,
+)
 from toros.config import Settings, load
 from toros.errors import UnusableFrame
 from toros.images import FrameFacts, read_facts
@@ -27,10 +33,10 @@ from toros.preprocessor.stepping import configured_steps
 @json_option
 @exits
 def inspect(path: Path, configuration: Path, as_json: bool) -> None:
-    """Show what the preprocessor would make of PATH: a folder, an archive or a frame.
+    """Show what the preprocessor would do.
 
-    Nothing is run, nothing is written. Without a configuration file at the default
-    place the built-in rules alone are used.
+    PATH is a folder, an archive or a frame. Nothing is run, nothing is written.
+    Without a configuration file at the default place the built-in rules alone are used.
     """
     context = click.get_current_context()
     given = context.get_parameter_source("configuration") is not click.core.ParameterSource.DEFAULT
@@ -49,8 +55,8 @@ def inspect(path: Path, configuration: Path, as_json: bool) -> None:
         if as_json:
             tell_json(rows)
             return
-        headings = ("file", "type", "start_utc", "exposure_time_s", "filter", "temperature_c")
-        tell_table((*headings, "reason"), [list(row.values()) for row in rows])
+        headings = ("file", "type", "start (UTC)", "exposure (s)", "filter", "T (C)", "reason")
+        tell_table(headings, [_cells(row) for row in rows])
         frames = [
             Frame(str(file.path), file.name, file.name, hdu, facts)
             for file, facts, _ in found
@@ -69,7 +75,7 @@ def _read(
     section = settings.preprocessor
     limit = section.sources.frame_limit_mpixel
     found: list[tuple[SourceFile, FrameFacts | None, str | None]] = []
-    for file in tqdm(files, desc="headers", disable=None, leave=False):
+    for file in progress_bar(iterable=files, desc="headers"):
         try:
             facts = read_facts(file.path, file.name, section.header_rules, limit)
         except UnusableFrame as error:
@@ -78,6 +84,15 @@ def _read(
             unclear = facts.frame_type == "unknown" or None
             found.append((file, facts, unclear and "; ".join(facts.notes)))
     return found
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    exposure_s, temperature_c = row["exposure_time_s"], row["temperature_c"]
+    written = {
+        "exposure_time_s": None if exposure_s is None else f"{exposure_s:g}",
+        "temperature_c": None if temperature_c is None else f"{temperature_c:.1f}",
+    }
+    return list({**row, **written}.values())
 
 
 def _row(file: SourceFile, facts: FrameFacts | None, reason: str | None) -> dict[str, Any]:

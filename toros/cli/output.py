@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
@@ -73,7 +74,7 @@ def tell_mapping(value: Mapping[str, Any], indent: int = 0) -> None:
 
 
 def _tell_entry(entry: Any, indent: int) -> None:
-    """Write an entry of a list; of a dictionary what is not empty, its first word before the rest."""
+    """Write an entry of a list; of a dictionary its first value, then the others."""
     if not isinstance(entry, Mapping) or any(isinstance(i, list | Mapping) for i in entry.values()):
         click.echo(f"{' ' * indent}- {entry}")
         return
@@ -84,9 +85,14 @@ def _tell_entry(entry: Any, indent: int) -> None:
 def progress_bar(**options: Any) -> tqdm[Any]:
     """Return a progress bar on a terminal; it goes away when it ends.
 
-    A serial console tells no height of its screen, and tqdm would show nothing there.
+    A serial console tells no size of its screen, and tqdm would show nothing there.
     """
-    return tqdm(disable=None, leave=False, nrows=20, **options)
+    try:
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        columns = 0
+    width = None if columns else 79
+    return tqdm(disable=None, leave=False, nrows=20, ncols=width, **options)
 
 
 def tell_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

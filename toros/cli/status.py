@@ -12,6 +12,7 @@ import click
 from toros.cli.output import (
     DONE,
     UNREACHABLE,
+    complain,
     config_option,
     exits,
     json_option,
@@ -21,7 +22,10 @@ from toros.cli.output import (
 )
 from toros.client import FrontDesk
 from toros.config import SERVICES, Settings, load
-from toros.errors import TorosError
+from toros.errors import AuthenticationFailed, PermissionDenied, TorosError
+
+_NOT_RUNNING = "not running"
+_AS_WHOM = "name one with --user, the password in TOROS_PASSWORD"
 
 
 @click.command()
@@ -45,16 +49,21 @@ def status(service: str | None, user: str | None, configuration: Path, as_json: 
         tell_table(
             (
                 "daemon",
-                "address",
                 "state",
+                "address",
                 "version",
-                "up (s)",
-                "waiting",
+                "up",
+                "queued",
                 "working on",
                 "database",
             ),
             [_row(settings, name, state) for name, state in told.items()],
         )
+        for name, state in told.items():
+            if state.get("database", "ok") != "ok":
+                complain(f"{name}: database: {state['database']}")
+            if "error" in state and state["state"] != _NOT_RUNNING:
+                complain(f"{name}: {state['error']}")
     sys.exit(DONE if any("error" not in state for state in told.values()) else UNREACHABLE)
 
 
@@ -65,20 +74,36 @@ def _ask(settings: Settings, service: str, user: str | None) -> dict[str, Any]:
         )
         return desk.status()
     except TorosError as error:
-        return {"service": service, "error": error.message, "code": error.code}
+        told = {"service": service, "error": error.message, "code": error.code}
+        if isinstance(error.__cause__, ConnectionRefusedError):
+            return {**told, "state": _NOT_RUNNING}
+        if isinstance(error, AuthenticationFailed | PermissionDenied):
+            return {**told, "state": "wants a user", "error": f"{error.message}; {_AS_WHOM}"}
+        return {**told, "state": "no answer"}
 
 
 def _row(settings: Settings, service: str, state: dict[str, Any]) -> tuple[object, ...]:
     address = settings.service(service).http
     if "error" in state:
-        return (service, address, state["error"], None, None, None, None, None)
+        return (service, state["state"], address, None, None, None, None, None)
     return (
         service,
-        address,
         "stopping" if state["stopping"] else "running",
+        address,
         state["version"],
-        round(state["uptime_s"]),
+        _duration(state["uptime_s"]),
         (state["queue"] or {}).get("queued"),
-        ", ".join(state["working_on"]),
-        state["database"],
+        ", ".join(state["working_on"]) or None,
+        "ok" if state["database"] == "ok" else "in trouble",
     )
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return f"{int(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes // 60 % 24} h"

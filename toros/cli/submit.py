@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 import yaml
-from tqdm import tqdm
 
 import toros
 from toros import config
@@ -21,8 +20,10 @@ from toros.cli.output import (
     config_option,
     exits,
     json_option,
+    progress_bar,
     tell_json,
     tell_mapping,
+    tell_table,
 )
 from toros.client import FrontDesk
 from toros.errors import InvalidField, TorosError
@@ -34,8 +35,12 @@ def complete_request(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
     """List the requests of the service named so far, for the shell's completion."""
-    requests = (*COMMON, *REQUESTS.get(context.params.get("service") or "", ()))
-    return [cls.request for cls in requests if cls.request.startswith(incomplete)]
+    known = _requests(context.params.get("service"))
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def _requests(service: str | None) -> list[str]:
+    return [cls.request for cls in (*COMMON, *REQUESTS.get(service or "", ()))]
 
 
 def complete_field(
@@ -85,7 +90,7 @@ def main(
     The exit code is 0 when the order was accepted (with --wait: is done), 1 when
     it was refused or failed, 2 for wrong usage, 3 when the daemon does not answer.
     """
-    order = _order(request, fields, order_file)
+    order = _order(service, request, fields, order_file)
     address = url or config.load(configuration).service(service).http
     desk = FrontDesk(address, user, os.environ.get("TOROS_PASSWORD"))
     answer = desk.submit(**order)
@@ -95,11 +100,25 @@ def main(
         if not as_json:
             complain(f"order {answer['id']} is queued")
         answer = _wait(desk, answer["id"], timeout_s, as_json)
-    (tell_json if as_json else tell_mapping)(answer)
+    if as_json:
+        tell_json(answer)
+    elif isinstance(answer.get("orders"), list):
+        _tell_orders(answer)
+    else:
+        tell_mapping(answer)
     sys.exit(DONE)
 
 
-def _order(request: str | None, fields: tuple[str, ...], order_file: Path | None) -> dict[str, Any]:
+def _tell_orders(answer: dict[str, Any]) -> None:
+    """Write a page of orders as a table, of each what a person asks first."""
+    keys = ("id", "request", "status", "received", "finished", "message")
+    tell_table(keys, [[order.get(key) or None for key in keys] for order in answer["orders"]])
+    click.echo(f"page {answer['page']} of {answer['pages']}; {answer['total']} orders")
+
+
+def _order(
+    service: str, request: str | None, fields: tuple[str, ...], order_file: Path | None
+) -> dict[str, Any]:
     order: dict[str, Any] = {}
     if order_file is not None:
         try:
@@ -115,13 +134,14 @@ def _order(request: str | None, fields: tuple[str, ...], order_file: Path | None
     for field in fields:
         key, equals, text = field.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"{field!r}: write KEY=VALUE")
+            raise click.UsageError(f"{field!r}: write KEY=VALUE, such as url=/a/folder")
         try:
             order[key] = json.loads(text)
         except ValueError:
             order[key] = text
     if not order.get("request"):
-        raise click.UsageError("name a request, or give a --file that does")
+        known = ", ".join(_requests(service))
+        raise click.UsageError(f"name a request ({known}), or give a --file that does")
     return order
 
 
@@ -137,7 +157,7 @@ _TextTimes.yaml_implicit_resolvers = {
 
 def _wait(desk: FrontDesk, order_id: str, timeout_s: float | None, as_json: bool) -> dict[str, Any]:
     bar_format = "{percentage:3.0f}% |{bar}| {elapsed} {desc}"
-    with tqdm(total=1.0, bar_format=bar_format, disable=None, leave=False) as bar:
+    with progress_bar(total=1.0, bar_format=bar_format) as bar:
 
         def show(told: dict[str, Any]) -> None:
             bar.set_description_str(

@@ -132,7 +132,10 @@ def _read(path: Path) -> tuple[bytes, int]:
                 raise ConfigurationError(f"{path}: not a file; expected a YAML file")
             content = file.read(SIZE_LIMIT_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigurationError(f"{path}: no such file; expected the configuration") from None
+        raise ConfigurationError(
+            f"{path}: no such file; expected the configuration (TOROS_CONFIG or an option names "
+            "another file)"
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(
@@ -169,6 +172,16 @@ def _parse(text: str, lines: dict[str, int]) -> Any:
     return None if node is None else _build(node, (), lines)
 
 
+# What YAML's words for the usual mistakes mean for the person who made them.
+_RIGHT = (
+    ("'\\t'", "; expected blanks, not tabs, before a key"),
+    ("mapping values are not allowed", "; expected quotes around a text that holds ': ', "
+     "and the same number of blanks before all keys of a section"),
+    ("end of stream", "; expected a closing quote or bracket"),
+    ("expected <block end>", "; expected the same number of blanks before all keys of a section"),
+)  # fmt: skip
+
+
 def _without_content(error: yaml.MarkedYAMLError) -> str:
     """Take out of YAML's own words what they quote of the file, which may be a secret."""
 
@@ -176,7 +189,9 @@ def _without_content(error: yaml.MarkedYAMLError) -> str:
         # Names of tokens stand in <>; a character or an escape says nothing of a secret.
         return match[0] if match[1].startswith("<") or len(match[1]) <= 2 else "something"
 
-    return re.sub(r"'([^']*)'", shown, error.problem or "not understood")
+    problem = error.problem or "not understood"
+    right = next((right for words, right in _RIGHT if words in problem), "")
+    return re.sub(r"'([^']*)'", shown, problem) + right
 
 
 def _build(node: Node, place: Place, lines: dict[str, int]) -> Any:

@@ -141,6 +141,8 @@ class StepChoice(Section):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, data: object) -> object:
+        if isinstance(data, str):
+            raise expected("a key before the step's name, such as - Step: stack_bias")
         if not isinstance(data, dict) or "step" in data:
             return data
         own = {key: value for key, value in data.items() if key != "Step"}

@@ -219,7 +219,7 @@ class Orders:
         Stopping
             The order is no longer this instance's.
         """
-        with self.database.writing() as session:
+        with self.database.writing(durable=False) as session:
             row = self._held(session, row_id)
             row.progress = fraction
             row.progress_text = text

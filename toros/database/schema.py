@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,8 @@ from toros.database.deadline import unhurried
 from toros.database.models import StatusCode
 from toros.database.session import Database
 from toros.errors import SchemaMismatch
+
+log = logging.getLogger(__name__)
 
 _LOCK_KEY = 0x70120501  # PostgreSQL's advisory lock for migrations of this application
 
@@ -84,6 +87,8 @@ def upgrade(database: Database) -> str:
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    if found != wanted_revision():
+        log.info("%s: schema %s, was %s", database.shown_url, wanted_revision(), found or "empty")
     _record_status_codes(database)
     return wanted_revision()
 

@@ -57,7 +57,11 @@ class Database:
         self._writers = sessionmaker(
             self.engine.execution_options(toros_begin="IMMEDIATE"), expire_on_commit=False
         )
-        for factory in (self._readers, self._writers):
+        self._noters = sessionmaker(
+            self.engine.execution_options(toros_begin="IMMEDIATE", toros_durable=False),
+            expire_on_commit=False,
+        )
+        for factory in (self._readers, self._writers, self._noters):
             event.listen(factory, "after_flush", _note_writing)
         self.trouble: str | None = None
         """Why units of work fail; None again once something could be written.
@@ -84,17 +88,24 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, durable: bool = True) -> Iterator[Session]:
         """Open a unit of work that writes; it is committed when the block ends well.
 
         On SQLite the transaction begins as a writer (BEGIN IMMEDIATE), so that it
         waits for its turn instead of failing half way.
 
+        Parameters
+        ----------
+        durable : bool
+            False for what a power cut may undo (on SQLite; never without undoing all
+            that was committed after it): it is not waited for until the disk has it.
+
         Raises
         ------
         DatabaseUnavailable, DiskFull
         """
-        with self._turn(), self._unit(self._writers) as session:
+        factory = self._writers if durable else self._noters
+        with self._turn(), self._unit(factory) as session:
             yield session
 
     @contextmanager
@@ -226,7 +237,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    mode = connection.get_execution_options().get("toros_begin", "DEFERRED")
+    options = connection.get_execution_options()
+    mode = options.get("toros_begin", "DEFERRED")
+    if mode == "IMMEDIATE":
+        # A durable commit syncs the whole log, with what others have left in it.
+        level = "FULL" if options.get("toros_durable", True) else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 

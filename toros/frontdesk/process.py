@@ -51,6 +51,7 @@ SILENCE_LIMIT_S = 900.0
 UNFIT = 2
 """Exit code of a daemon that cannot run as it is configured; to start it again is no use."""
 _TICK_S = 0.5
+_OWNER_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def command(daemon: Daemon) -> click.Command:
     @click.version_option(toros.__version__)
     def run(configuration: Path, detach: bool, pid_file: Path | None) -> None:
         try:
-            settings = config.load(configuration, service)
+            settings = config.load(configuration.absolute(), service)
             check_users(settings)
             terms = daemon.terms(settings)
             lock_path = pid_file or settings.state_folder / f"toros-{service}.pid"
@@ -171,7 +172,9 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
             log.warning("configuration: %s", warning)
         database = Database(settings.database_url())
         stack.callback(database.close)
-        orders = Orders(database, service, f"{socket.gethostname()}:{settings.source}", clock.REAL)
+        # The same after a restart; the end tells more, where the column is too short for all.
+        owner = f"{socket.gethostname()}:{settings.source}"[-_OWNER_CHARS:]
+        orders = Orders(database, service, owner, clock.REAL)
         worker = Worker(
             daemon.registry,
             settings,
@@ -192,14 +195,16 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         )
         desk.worker_state = worker.state
         server = _server(desk, settings, access)
+        # Before the worker: another instance's orders are not for this one to take up.
+        server.bind()
+        stack.callback(server.stop, 2.0)
         desk.database_is_ready = _prepare(database, worker)
         # The libraries' objects stay for ever: to look through them for garbage again and again
         # would stop all threads for a quarter of a second each time.
         gc.collect()
         gc.freeze()
         server.start()
-        stack.callback(server.stop, 2.0)
-        log.info("version %s listens on %s", toros.__version__, server.address)
+        log.info("version %s listens on %s port %d", toros.__version__, *server.address[:2])
         readiness.notify_ready()
         watchdog = readiness.Watchdog(lambda: worker.silent_s() < SILENCE_LIMIT_S)
         watchdog.start()

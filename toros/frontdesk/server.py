@@ -98,8 +98,8 @@ class FrontDeskServer:
         host, port = self._listener.getsockname()[:2]
         return str(host), int(port)
 
-    def start(self) -> None:
-        """Bind the address and begin to answer.
+    def bind(self) -> None:
+        """Bind the address; who calls already is answered from the start on.
 
         Raises
         ------
@@ -109,6 +109,18 @@ class FrontDeskServer:
             The address cannot be bound.
         """
         self._listener = self._bind()
+
+    def start(self) -> None:
+        """Begin to answer, and bind the address if that has not been done.
+
+        Raises
+        ------
+        AlreadyRunning, ConfigurationError
+            As `bind` says.
+        """
+        if self._listener is None:
+            self.bind()
+        assert self._listener is not None
         self._closer.start()
         self._acceptor = threading.Thread(
             target=self._accept, args=(self._listener,), name="front-desk-door", daemon=True
@@ -126,7 +138,10 @@ class FrontDeskServer:
         """
         deadline_s = time.monotonic() + timeout_s
         self._service.stopping.set()
-        if self._listener is None or self._acceptor is None:
+        if self._listener is None:
+            return
+        if self._acceptor is None:  # bound, but never started
+            self._listener.close()
             return
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()

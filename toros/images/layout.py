@@ -210,7 +210,8 @@ def _read_header(stream: _Stream, index: int) -> tuple[fits.Header, int] | None:
         block = stream.read(BLOCK_BYTES)
         if not raw and not block.startswith(start):
             if index == 0:
-                what = f"starts with {block[:9]!r}, not with {start!r}" if block else "is empty"
+                found = ascii(block[:9].decode("latin-1"))
+                what = f"starts with {found}, not with 'SIMPLE  ='" if block else "is empty"
                 raise UnusableFrame(f"no FITS file: it {what}")
             return None
         for offset in range(0, len(block), _CARD_BYTES):

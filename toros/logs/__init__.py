@@ -204,6 +204,8 @@ def _start(service: str, settings: LogSettings, *, rotates: bool) -> LogHandle:
     _set_level(root, max(level, logging.INFO), undo)
     _set_level(logging.getLogger("toros"), level, undo)
     _quieten_astropy(undo)
+    # At each look at the schema it says twice which database and which transactions it assumes.
+    _set_level(logging.getLogger("alembic.runtime.migration"), logging.WARNING, undo)
     _install_hooks(undo)
     return LogHandle(service, settings, undo)
 

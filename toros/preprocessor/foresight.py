@@ -48,14 +48,16 @@ def describe(plans: Sequence[tuple[str, Plan]], frames: Sequence[Frame]) -> Iter
     for step, planned in plans:
         yield f"{step}: {len(planned.jobs)} to make"
         for job in planned.jobs:
-            partial = f"; PARTIAL, missing: {'; '.join(job.missing)}" if job.missing else ""
             # The recipe's hash at the end of the name holds those of masters not made yet.
             name = _RECIPE.sub("", job.name)
             of = job.frames[0].name if len(job.frames) == 1 else f"{len(job.frames)} frames"
-            yield f"  {name} of {of}{partial}"
+            yield f"  {name} of {of}"
+            yield from (f"      PARTIAL, missing: {missing}" for missing in job.missing)
         for name, reason in planned.left_out:
             yield f"  not {name}: {reason}"
     unknown = of_unknown_type(frames)
     if unknown:
         yield f"used by no step: {len(unknown)}"
-        yield from (f"  {name}: {reason}" for name, reason in unknown)
+        for reason in sorted({reason for _, reason in unknown}):
+            yield f"  {reason}:"
+            yield from (f"    {name}" for name, found in unknown if found == reason)

@@ -19,20 +19,20 @@ JSON_NAME = "report.json"
 _LISTED = 200
 # In the order in which they are made, for a person; then those of steps of a site's own.
 _ORDER = ("bias_stack", "dark_stack", "flat_stack", "calibrated_light")
-# Of each product's figures, what a person looks at first; the units are in the names.
-_FIGURES = (
-    "frames",
-    "level_adu",
-    "level_after_adu",
-    "noise_before",
-    "noise_after",
-    "noise_before_adu",
-    "noise_after_adu",
-    "noise_expected_adu",
-    "dark_current_adu_s",
-    "gain_e_adu",
-    "read_noise_e",
-)
+# Of each product's figures, what a person looks at first, and how it is headed.
+_FIGURES = {
+    "frames": "frames",
+    "level_adu": "level [adu]",
+    "level_after_adu": "level [adu]",
+    "noise_before": "noise before",
+    "noise_after": "after",
+    "noise_before_adu": "noise before [adu]",
+    "noise_after_adu": "after",
+    "noise_expected_adu": "expected",
+    "dark_current_adu_s": "dark current [adu/s]",
+    "gain_e_adu": "gain [e/adu]",
+    "read_noise_e": "read noise [e]",
+}
 
 
 def contents(
@@ -124,7 +124,9 @@ def as_text(report: Mapping[str, Any]) -> str:
     products = report["products"]
     made = Counter(product["type"] for product in products)
     kinds = sorted(made, key=lambda kind: (*_ORDER, kind).index(kind))
-    unusable = f"; {len(report['quarantined'])} files cannot be used" if report["quarantined"] else ""
+    unusable = (
+        f"; {len(report['quarantined'])} files cannot be used" if report["quarantined"] else ""
+    )
     partial = sum(product["partial"] for product in products)
     lines = [
         f"File batch {report['file_batch']}: {report['url']}",
@@ -175,10 +177,10 @@ def _figures(products: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write a table of what a person looks at first; a step's own figures where it has no such."""
     present = {name for product in products for name in product["figures"]}
     names = [name for name in _FIGURES if name in present] or sorted(present)[:6]
-    rows = [["file", *(name.replace("_", " ") for name in names)]]
+    rows = [["file", *(_FIGURES.get(name, name) for name in names)]]
     rows += [
         [product["file"] + ("  PARTIAL" if product["partial"] else "")]
-        + [f"{product['figures'][n]:.4g}" if n in product["figures"] else "-" for n in names]
+        + [_number(product["figures"].get(name)) for name in names]
         for product in products
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -187,6 +189,12 @@ def _figures(products: Sequence[Mapping[str, Any]]) -> list[str]:
         + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
         for row in rows
     ]  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
 
 
 def _origin(product: Mapping[str, Any]) -> list[str]:

@@ -156,6 +156,8 @@ class Runner:
             self._fail(row, failed, task)
             raise failed from defect
         task.patiently(lambda: self.batches.finish_step(row, 0, ""))
+        kept = len(planned.jobs) - len(jobs)
+        log.info("file batch %d, step %s: %d made, %d kept", batch.id, step.name, len(jobs), kept)
         return list(planned.left_out)
 
     def _fail(self, step_row: int, error: TorosError, task: Task) -> None:

@@ -74,11 +74,22 @@ def _validate(request: type[WorkOrder], given: dict[str, Any]) -> WorkOrder:
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, item['loc']))}: "
-            + ("missing" if item["type"] == "missing" else f"got {shorten(item['input'])}")
-            + f"; {item['msg'].removeprefix('Value error, ')}{_unit(request, item['loc'])}"
+            + (
+                f"missing; {_instead(request, str(item['loc'][0]), given)}"
+                if item["type"] == "missing"
+                else f"got {shorten(item['input'])}; {item['msg'].removeprefix('Value error, ')}"
+            )
+            + _unit(request, item["loc"])
             for item in error.errors(include_url=False)
         ]
     raise InvalidField(f"{request.request}: " + " | ".join(problems))
+
+
+def _instead(request: type[WorkOrder], field: str, given: Mapping[str, Any]) -> str:
+    """Say what a missing field may have been written as."""
+    unknown = [key for key in given if key not in request.model_fields and len(key) < _NAME_CHARS]
+    close = difflib.get_close_matches(field, unknown[:20], n=1)
+    return f"did you mean it by {close[0]!r}?" if close else "the request needs it"
 
 
 def _unit(request: type[WorkOrder], location: tuple[int | str, ...]) -> str:

@@ -67,6 +67,12 @@ def test_an_unknown_request_is_refused_with_a_hint():
         parse({"request": "calibrate_filebatch"}, "preprocessor")
 
 
+def test_a_very_long_name_costs_little_and_is_cut():
+    with pytest.raises(UnknownRequest) as refused:
+        parse({"request": "calibrate_file_batch" * 50_000}, "preprocessor")
+    assert len(refused.value.message) < 400
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

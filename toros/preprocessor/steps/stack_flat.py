@@ -208,7 +208,7 @@ def _unusable(setup: Setup, frame: Array, level: float) -> str:
         return "it has no finite pixel"
     if raw >= _NEAR_SATURATION * setup.saturation_adu or saturated > most:
         return (
-            f"saturated: median {raw:.0f} ADU, {100 * saturated:.2g} % of its pixels at "
+            f"saturated: median {raw:.0f} ADU, {100 * saturated:.3g} % of its pixels at "
             f"{setup.saturation_adu:.0f} ADU or more; at most {100 * most:.2g} % may be"
         )
     if level < least or level <= 0:
