@@ -22,7 +22,6 @@ from typing import BinaryIO
 from toros.errors import DiskFull, StorageFailed
 
 PARTIAL_PREFIX = ".partial-"
-_BLOCK_BYTES = 1 << 20
 
 
 def storage_error(error: OSError, path: Path) -> DiskFull | StorageFailed:
@@ -120,24 +119,6 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise storage_error(error, path) from error
-
-
-def copy_whole(source: Path, target: Path) -> str:
-    """Copy a file, whole or not at all; return the SHA-256 of the bytes written.
-
-    Raises
-    ------
-    DiskFull, StorageFailed
-    """
-    digest = hashlib.sha256()
-    try:
-        with source.open("rb") as reader, whole_file(target) as writer:
-            while block := reader.read(_BLOCK_BYTES):
-                digest.update(block)
-                writer.write(block)
-    except OSError as error:
-        raise storage_error(error, source) from error
-    return digest.hexdigest()
 
 
 def clear_partial(folder: Path) -> int:

@@ -12,6 +12,7 @@ import urllib.request
 import xmlrpc.client
 import zipfile
 
+import argon2
 import pytest
 
 from tests.conftest import missing_part
@@ -246,7 +247,7 @@ def test_an_instance_with_a_pid_file_of_its_own_leaves_the_others_orders_alone(p
     second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     preprocessor.process.send_signal(signal.SIGCONT)
     assert second.returncode == 1
-    assert "listens there" in second.stderr
+    assert str(preprocessor.process.pid) in second.stderr
     assert preprocessor.desk.wait(order, timeout_s=60.0)["attempts"] == 1
 
 
@@ -352,3 +353,44 @@ def test_a_wrong_configuration_refuses_the_start(make_preprocessor):
     assert "Procesess" in said.stderr
     assert "Processes" in said.stderr
     assert f"{daemon.configuration}:" in said.stderr
+
+
+def argon2_hash(password):
+    """Make a cheap hash."""
+    return argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(password)
+
+
+def test_a_limited_user_cancels_only_orders_of_their_own(make_preprocessor):
+    users = [
+        {"Name": "chief", "Password Hash": argon2_hash("secret"), "Requests": "all"},
+        {
+            "Name": "guest",
+            "Password Hash": argon2_hash("secret"),
+            "Requests": ["calibrate_file_batch", "cancel_order", "status"],
+        },
+    ]
+    daemon = make_preprocessor(changes={"Front Desk": {"Users": users}})
+    daemon.desk = chief = FrontDesk(daemon.url, "chief", "secret")
+    daemon.start()
+    guest = FrontDesk(daemon.url, "guest", "secret")
+    for desk in (chief, guest):
+        desk.submit("calibrate_file_batch", url=str(daemon.incoming), id="same")
+    chief.submit("calibrate_file_batch", url=str(daemon.incoming), id="chiefs")
+    assert guest.status("same")["user"] == "guest"  # of two of that id, the asker's own
+    with pytest.raises(PermissionDenied, match="chiefs"):
+        guest.cancel("chiefs")
+    log = daemon.log.read_text("utf-8")
+    said = (
+        f"[same] toros.frontdesk.desk: calibrate_file_batch {{'url': '{daemon.incoming}'}} received"
+    )
+    assert f"{said} from user 'guest'" in log
+
+
+def test_two_daemons_on_one_state_folder_are_refused(preprocessor, make_preprocessor):
+    changes = {"State Folder": str(preprocessor.state)}
+    other = make_preprocessor(changes=changes)
+    command = [BIN / "toros-preprocessor", "--config", str(other.configuration)]
+    command += ["--pid-file", str(other.folder / "other.pid")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 1
+    assert str(preprocessor.process.pid) in said.stderr

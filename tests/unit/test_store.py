@@ -104,14 +104,6 @@ def test_a_folder_in_the_way_is_told(tmp_path):
         store.write_whole(tmp_path / "file" / "below", b"")
 
 
-def test_a_copy_is_whole_and_its_checksum_known(tmp_path):
-    (tmp_path / "source").write_bytes(os.urandom(3_000_000))
-    digest = store.copy_whole(tmp_path / "source", tmp_path / "copy")
-    assert digest == store.sha256_of(tmp_path / "source") == store.sha256_of(tmp_path / "copy")
-    with pytest.raises(StorageFailed, match="nowhere"):
-        store.copy_whole(tmp_path / "nowhere", tmp_path / "copy2")
-
-
 def test_the_reserve_stays_free(tmp_path):
     store.check_free_space(tmp_path, 0, 0)
     with pytest.raises(DiskFull, match="must stay free"):

@@ -111,8 +111,12 @@ def main(
 
 def _tell_orders(answer: dict[str, Any]) -> None:
     """Write a page of orders as a table, of each what a person asks first."""
-    keys = ("id", "request", "status", "received", "finished", "message")
-    tell_table(keys, [[order.get(key) or None for key in keys] for order in answer["orders"]])
+    keys = ("id", "request", "for", "status", "received", "finished", "message")
+    orders = [
+        {**order, "for": ", ".join(f"{k}={v}" for k, v in order["fields"].items())}
+        for order in answer["orders"]
+    ]
+    tell_table(keys, [[order.get(key) or None for key in keys] for order in orders])
     click.echo(f"page {answer['page']} of {answer['pages']}; {answer['total']} orders")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,9 +24,14 @@ from toros.errors import (
     OrderCancelled,
     OrderConflict,
     OrderNotFound,
+    PermissionDenied,
     Stopping,
     TorosError,
 )
+from toros.workorders.envelope import ENVELOPE
+
+_PASSWORD = re.compile(r"//[^/@\s]*@")
+_SHOWN_CHARS = 500
 
 MAX_ATTEMPTS = 5
 """An order that ended its process this often is given up."""
@@ -257,15 +263,31 @@ class Orders:
             row.not_before = self.clock.now() + timedelta(seconds=delay_s)
             self._release(row)
 
-    def cancel(self, order_id: str, user: str | None) -> dict[str, Any]:
+    def cancel(
+        self, order_id: str, user: str | None, asker: str | None = None, *, only_own: bool = False
+    ) -> dict[str, Any]:
         """Cancel a queued order, or ask a running one to end; return its state.
+
+        Parameters
+        ----------
+        order_id : str
+        user : str or None
+            Whose order it is; None where the id alone tells.
+        asker : str or None
+            Who asks: of several orders of that id, the asker's own is meant.
+        only_own : bool
+            The asker may cancel no other user's order.
 
         Raises
         ------
         OrderNotFound, NotCancellable, InvalidField
+        PermissionDenied
+            It is another user's order.
         """
         with self.database.writing() as session:
-            row = self._find(session, order_id, user, lock=True)
+            row = self._find(session, order_id, user, asker, lock=True)
+            if only_own and row.user != asker:
+                raise PermissionDenied(f"order: {order_id!r} is not an order of user {asker!r}")
             if row.state == "queued":
                 self._end(row, "cancelled", OrderCancelled.code, "cancelled before it began", None)
             elif row.state == "running":
@@ -274,8 +296,8 @@ class Orders:
                 raise NotCancellable(f"order: {order_id!r} has already ended: it is {row.state}")
             return _told(row)
 
-    def tell(self, order_id: str, user: str | None) -> dict[str, Any]:
-        """Tell all about one order, ready for the wire.
+    def tell(self, order_id: str, user: str | None, asker: str | None = None) -> dict[str, Any]:
+        """Tell all about one order, ready for the wire; parameters as of `cancel`.
 
         Raises
         ------
@@ -284,7 +306,7 @@ class Orders:
             Several users have an order of that id, and none was named.
         """
         with self.database.reading() as session:
-            return _told(self._find(session, order_id, user))
+            return _told(self._find(session, order_id, user, asker))
 
     def page(self, state: str | None, page: int, page_size: int) -> dict[str, Any]:
         """List orders, the newest first, without their results."""
@@ -322,7 +344,13 @@ class Orders:
         return row
 
     def _find(
-        self, session: Session, order_id: str, user: str | None, *, lock: bool = False
+        self,
+        session: Session,
+        order_id: str,
+        user: str | None,
+        asker: str | None,
+        *,
+        lock: bool = False,
     ) -> WorkOrder:
         query = select(WorkOrder).where(
             WorkOrder.service == self.service, WorkOrder.order_id == order_id
@@ -334,6 +362,9 @@ class Orders:
             whose = f" of user {user!r}" if user is not None else ""
             raise OrderNotFound(f"order: the {self.service} has no order {order_id!r}{whose}")
         if len(rows) > 1:
+            own = session.scalar(query.where(WorkOrder.user == asker))
+            if own is not None:
+                return own
             raise InvalidField(
                 f"order: several users have an order {order_id!r}; name one as order_user"
             )
@@ -367,6 +398,7 @@ def _told(row: WorkOrder) -> dict[str, Any]:
         "id": row.order_id,
         "user": row.user,
         "request": row.request,
+        "fields": shown_fields(row.content),
         "status": row.state,
         "priority": row.priority,
         "progress": row.progress,
@@ -378,4 +410,13 @@ def _told(row: WorkOrder) -> dict[str, Any]:
         "received": when(row.received),
         "started": when(row.started),
         "finished": when(row.finished),
+    }
+
+
+def shown_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an order asks for: passwords in urls are hidden, long texts are cut."""
+    own = {key: value for key, value in content.items() if key not in ENVELOPE}
+    return {
+        key: _PASSWORD.sub("//***@", value)[:_SHOWN_CHARS] if isinstance(value, str) else value
+        for key, value in own.items()
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,14 +17,16 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 
-from toros import errors, store
+from toros import clock, errors, store
 from toros.database.deadline import unhurried
 from toros.database.models import StatusCode
 from toros.database.session import Database
-from toros.errors import SchemaMismatch
+from toros.errors import DatabaseUnavailable, SchemaMismatch
 
 log = logging.getLogger(__name__)
 
+_TURN_TIMEOUT_S = 10.0
+_TURN_POLL_S = 0.05
 _LOCK_KEY = 0x70120501  # PostgreSQL's advisory lock for migrations of this application
 
 
@@ -97,6 +101,7 @@ def _alembic() -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("toros.database") / "migrations"))
     config.set_main_option("path_separator", "os")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # what it did is told by `upgrade`
     return config
 
 
@@ -108,23 +113,57 @@ def _revision(connection: Connection) -> str | None:
 
 @contextlib.contextmanager
 def _alone(database: Database) -> Iterator[None]:
-    """Hold the lock under which one process at a time migrates."""
-    if database.is_sqlite:
-        path = Path(f"{database.url.database}.migration-lock")
+    """Hold the lock under which one process at a time migrates.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        Another process holds it for long.
+    """
+    with _file_lock(database) if database.is_sqlite else _server_lock(database):
+        yield
+
+
+@contextlib.contextmanager
+def _file_lock(database: Database) -> Iterator[None]:
+    path = Path(f"{database.url.database}.migration-lock")
+
+    def taken() -> bool:
         try:
-            file = path.open("w")
-        except OSError as error:
-            raise store.storage_error(error, path) from error
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-        return
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise store.storage_error(error, path) from error
+    with file:
+        _wait_for_turn(taken, database)
+        yield
+
+
+@contextlib.contextmanager
+def _server_lock(database: Database) -> Iterator[None]:
     with unhurried(), database.reading() as session:
-        session.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK_KEY})
+        take = text("SELECT pg_try_advisory_lock(:key)")
+        _wait_for_turn(lambda: bool(session.scalar(take, {"key": _LOCK_KEY})), database)
         try:
             yield
         finally:
             session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK_KEY})
+
+
+def _wait_for_turn(taken: Callable[[], bool], database: Database) -> None:
+    deadline = time.monotonic() + _TURN_TIMEOUT_S
+    while not taken():
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(
+                f"{database.shown_url}: another process has been changing the schema for more than "
+                f"{_TURN_TIMEOUT_S:g} s"
+            )
+        clock.REAL.wait(threading.Event(), _TURN_POLL_S)
 
 
 def _record_status_codes(database: Database) -> None:

@@ -215,6 +215,19 @@ class Access:
         known = self._users.get(user) if user is not None else None
         return known is not None and (known.requests == "all" or request in known.requests)
 
+    def is_unlimited(self, user: str | None) -> bool:
+        """Tell whether a user may send every request.
+
+        Parameters
+        ----------
+        user : str or None
+            What `authenticate` returned.
+        """
+        if not self._users:
+            return True
+        known = self._users.get(user) if user is not None else None
+        return known is not None and known.requests == "all"
+
     def _digest(self, *parts: str) -> bytes:
         """Return a short key for `parts`: of one size, and of no use outside of this process."""
         digest = hashlib.blake2b(key=self._key, digest_size=16)

@@ -27,7 +27,7 @@ def status(order: Status, asked: Asked) -> dict[str, Any]:
     """Tell how the daemon is, or what became of an order."""
     if order.order is None:
         return asked.desk.state()
-    return asked.desk.orders.tell(order.order, order.order_user)
+    return asked.desk.orders.tell(order.order, order.order_user, asked.caller.user)
 
 
 @registry.serves(ListOrders)
@@ -38,7 +38,9 @@ def list_orders(order: ListOrders, asked: Asked) -> dict[str, Any]:
 
 @registry.serves(CancelOrder)
 def cancel_order(order: CancelOrder, asked: Asked) -> dict[str, Any]:
-    """Cancel an order."""
-    told = asked.desk.orders.cancel(order.order, order.order_user)
+    """Cancel an order; a user of limited permissions cancels only orders of their own."""
+    user = asked.caller.user
+    only_own = not asked.desk.access.is_unlimited(user)
+    told = asked.desk.orders.cancel(order.order, order.order_user, user, only_own=only_own)
     asked.desk.wake()
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import threading
@@ -14,13 +15,15 @@ import toros
 from toros import logs, store
 from toros.clock import Clock
 from toros.config import Settings
-from toros.database.orders import NewOrder, Orders
+from toros.database.orders import NewOrder, Orders, shown_fields
 from toros.errors import DatabaseUnavailable, PermissionDenied, Stopping
 from toros.frontdesk.access import Access
 from toros.frontdesk.registry import Registry
 from toros.frontdesk.server import Caller
 from toros.workorders import WorkOrder, parse
 from toros.workorders.parsing import canonical, unknown_keys
+
+log = logging.getLogger(__name__)
 
 
 class Asked(NamedTuple):
@@ -125,6 +128,11 @@ class FrontDesk:
         if check := self.checks.get(type(order)):
             check(order, self)
         receipt = self.orders.record(new, self.settings.front_desk.queue_limit)
+        with logs.order(new.order_id):
+            what = shown_fields(new.content)
+            log.info(
+                "%s %s received from user %r at %s", new.request, what, new.user, caller.address
+            )
         self.wake()
         return receipt
 

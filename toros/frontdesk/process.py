@@ -166,6 +166,8 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with ExitStack() as stack:
+        # Whatever the pid file is: two daemons on one state folder would take each other's orders.
+        stack.enter_context(hold_lock(settings.state_folder / f"toros-{service}.lock"))
         handle = logs.configure(service, settings, foreground=foreground)
         stack.callback(handle.close)
         for warning in settings.warnings:
@@ -206,6 +208,7 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         server.start()
         log.info("version %s listens on %s port %d", toros.__version__, *server.address[:2])
         readiness.notify_ready()
+        readiness.notify_status(f"listens on {server.address[0]} port {server.address[1]}")
         watchdog = readiness.Watchdog(lambda: worker.silent_s() < SILENCE_LIMIT_S)
         watchdog.start()
         stack.callback(watchdog.stop)

@@ -111,6 +111,10 @@ class Task:
         except (DatabaseUnavailable, DiskFull) as error:
             log.debug("progress not recorded: %s", error.message)
 
+    def alive(self) -> None:
+        """Show that the work gets on, where there is no progress to tell."""
+        self._worker.tick()
+
     def should_stop(self) -> bool:
         """Return whether the work is to end at its next checkpoint."""
         return self.cancelled or self.lost or self._worker.stopping.is_set()

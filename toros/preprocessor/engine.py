@@ -38,6 +38,8 @@ class Engine:
         How many at once.
     initializer, initargs : callable and tuple, optional
         Called in each new process, to set its log up.
+    make_executor : callable, optional
+        Makes another executor than the pool, such as a distributed engine's.
     """
 
     def __init__(
@@ -45,9 +47,13 @@ class Engine:
         processes: int,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
+        make_executor: Callable[[], Executor] | None = None,
     ) -> None:
         self.processes = processes
-        self._initializer = (initializer, initargs)
+        self._context = multiprocessing.get_context("spawn")
+        self._pulse = self._context.Value("d", 0.0, lock=False)
+        self._initargs = (self._pulse, initializer, initargs)
+        self._make = make_executor or self._make_pool
         self._executor: Executor | None = None
         self._lock = threading.Lock()
 
@@ -73,20 +79,25 @@ class Engine:
         function: Callable[..., T],
         arguments: Sequence[tuple[Any, ...]],
         should_stop: Callable[[], bool],
+        alive: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[int, Future[T]]]:
         """Call a function once for each tuple of arguments, in other processes.
 
         Futures are handed back as they end, each with its position in
         `arguments`. Once `should_stop` says so, what has not begun is dropped and
-        what runs is still handed back. A pool that breaks (a process was
-        killed, for instance for its memory) is made anew and what it lost is
-        tried again; work that loses its pool again and again ends with
-        BrokenProcessPool in its future.
+        what runs is still handed back. `alive` is called whenever the work has got on
+        (`beat`). A pool that breaks (a process was killed, for instance for its
+        memory) is made anew and what it lost is tried again; work that loses its
+        pool again and again ends with BrokenProcessPool in its future.
         """
         todo = list(range(len(arguments)))[::-1]
         losses = dict.fromkeys(todo, 0)
         running: dict[Future[T], tuple[int, Executor]] = {}
+        last_beat = self._pulse.value
         while todo or running:
+            if self._pulse.value != last_beat:
+                last_beat = self._pulse.value
+                alive()
             while todo and len(running) < self.processes and not should_stop():
                 # What was lost once is tried alone, lest it takes others with it again.
                 if running and any(
@@ -123,12 +134,12 @@ class Engine:
                 self._renew(executor)
         raise BrokenProcessPool("the pool of processes breaks at once, again and again")
 
-    def _make(self) -> Executor:
+    def _make_pool(self) -> Executor:
         return ProcessPoolExecutor(
             self.processes,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=self._context,
             initializer=_begin_worker,
-            initargs=self._initializer,
+            initargs=self._initargs,
         )
 
     def _renew(self, broken: Executor) -> None:
@@ -140,8 +151,23 @@ class Engine:
         broken.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin_worker(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+class _Pulse:
+    """Where a pool process shows that it gets on; shared with its daemon."""
+
+    value: Any = None
+
+
+def beat() -> None:
+    """Show, from inside a pool process, that the work gets on."""
+    if _Pulse.value is not None:
+        _Pulse.value.value = time.monotonic()
+
+
+def _begin_worker(
+    pulse: Any, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
+) -> None:
     """Make a pool process polite, and mortal when its daemon is."""
+    _Pulse.value = pulse
     os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the daemon, which ends its pool
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()

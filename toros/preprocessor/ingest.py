@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,7 @@ from toros import store
 from toros.config import HeaderRule, Settings
 from toros.database.batches import Batches, BatchRow, ExposureRow
 from toros.errors import SourceIncomplete, UnusableFrame
+from toros.frontdesk.worker import Task
 from toros.images import FrameFacts, read_facts
 from toros.preprocessor.engine import Engine
 from toros.preprocessor.frames import exposure_row
@@ -26,8 +28,6 @@ from toros.preprocessor.sources import (
 )
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Ingest:
     repository: Repository
     engine: Engine
 
-    def bring_in(self, url: str, progress: Progress, should_stop: Callable[[], bool]) -> BatchRow:
+    def bring_in(self, url: str, task: Task) -> BatchRow:
         """Make the files of a canonical url a file batch, or extend the batch it is already.
 
         Raises
@@ -57,19 +57,22 @@ class Ingest:
             The files cannot be had; nothing was registered.
         DiskFull, StorageFailed, DatabaseUnavailable
         Stopping
-            `should_stop` said so.
+            The task is to end.
         """
-        batch = self.batches.of_url(url)
+        batch = task.patiently(lambda: self.batches.of_url(url))
         rules = source_rules(self.settings)
         staging = self.repository.staging(batch.folder)
         try:
-            fetched = fetch(url, rules, staging, should_stop=should_stop, progress=progress)
-            new, twice = self._take(batch, fetched, staging, rules, progress)
+            fetched = fetch(
+                url, rules, staging, should_stop=task.should_stop, progress=task.progress
+            )
+            new, twice = self._take(batch, fetched, staging, rules, task)
         finally:
             self.repository.clear_staging(batch.folder)
         left_out = [list(item) for item in (*fetched.left_out, *twice)]
-        self.read_headers(batch, new, sorted(left_out), progress)
-        return self.batches.get(batch.id)
+        self.read_headers(batch, new, sorted(left_out), task)
+        found: BatchRow = task.patiently(lambda: self.batches.get(batch.id))
+        return found
 
     def _take(
         self,
@@ -77,7 +80,7 @@ class Ingest:
         fetched: Fetched,
         staging: Path,
         rules: SourceRules,
-        progress: Progress,
+        task: Task,
     ) -> tuple[list[ExposureRow], list[tuple[str, str]]]:
         """Move or copy what is new into the batch's raw folder.
 
@@ -91,12 +94,12 @@ class Ingest:
         first: dict[str, SourceFile] = {}
         twice: list[tuple[str, str]] = []
         for number, file in enumerate(fetched.files, start=1):
-            progress(0.0, f"checksum {number} of {len(fetched.files)}: {file.name}")
+            task.progress(0.0, f"checksum {number} of {len(fetched.files)}: {file.name}")
             in_place = fetched.in_place
             digest = digest_source(file, rules) if in_place else store.sha256_of(file.path)
             if first.setdefault(digest, file) is not file:
                 twice.append((file.name, f"the same bytes as {first[digest].name}"))
-        known = self.batches.known(first)
+        known = task.patiently(lambda: self.batches.known(first))
         absent = {
             digest: file
             for digest, file in first.items()
@@ -105,7 +108,7 @@ class Ingest:
         if fetched.in_place:
             needed = sum(file.size for file in absent.values())
             store.check_free_space(self.repository.root, needed, rules.reserve_bytes)
-            absent = self._copy(absent, staging, rules, progress)
+            absent = self._copy(absent, staging, rules, task)
         raw = self.repository.raw(batch.folder)
         rows = []
         for digest, file in first.items():
@@ -125,12 +128,12 @@ class Ingest:
         absent: dict[str, SourceFile],
         staging: Path,
         rules: SourceRules,
-        progress: Progress,
+        task: Task,
     ) -> dict[str, SourceFile]:
         """Copy files into the staging folder, where none is visible before all are there."""
         copied = {}
         for number, (digest, file) in enumerate(absent.items()):
-            progress(0.0, f"copying {number + 1} of {len(absent)}: {file.name}")
+            task.progress(0.0, f"copying {number + 1} of {len(absent)}: {file.name}")
             target = staging / f"{number:06d}"
             if copy_source(file, rules, target) != digest:
                 raise SourceIncomplete(
@@ -145,7 +148,7 @@ class Ingest:
         batch: BatchRow,
         new: Sequence[ExposureRow],
         left_out: Sequence[list[str]],
-        progress: Progress,
+        task: Task,
     ) -> None:
         """Read (again) the header of every file of the batch and register what it says.
 
@@ -166,15 +169,21 @@ class Ingest:
             for row in rows
         ]
         described = list(rows)
+        facts: FrameFacts | None
+        reason: str | None
         for done, (number, future) in enumerate(
-            self.engine.map(_facts_or_reason, arguments, lambda: False)
+            self.engine.map(_facts_or_reason, arguments, task.should_stop)
         ):
-            facts, reason = future.result()
+            if isinstance(future.exception(), BrokenProcessPool):
+                facts, reason = None, "to read it ends the process, again and again"
+            else:
+                facts, reason = future.result()
             described[number] = exposure_row(rows[number], facts, reason)
             if reason is not None:
                 log.warning("%s is quarantined: %s", rows[number].name, reason)
-            progress(0.0, f"header {done + 1} of {len(rows)}")
-        self.batches.register(batch.id, described, left_out)
+            task.progress(0.0, f"header {done + 1} of {len(rows)}")
+        task.check()
+        task.patiently(lambda: self.batches.register(batch.id, described, left_out))
 
 
 def _facts_or_reason(

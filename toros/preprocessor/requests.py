@@ -59,7 +59,7 @@ def calibrate_file_batch(order: CalibrateFileBatch, task: Task) -> dict[str, Any
     url = sources.canonical(order.url)
     batch = task.patiently(lambda: desk.batches.of_url(url))
     with desk.alone(batch.id):
-        batch = desk.ingest.bring_in(url, task.progress, task.should_stop)
+        batch = desk.ingest.bring_in(url, task)
         digest = desk.inputs_digest(batch)
         if batch.run == 0 or batch.run_inputs_sha256 != digest:
             batch = task.patiently(lambda: desk.batches.start_run(batch.id, batch.run, digest))
@@ -92,7 +92,7 @@ def restart_file_batch(order: RestartFileBatch, task: Task) -> dict[str, Any]:
         batch = task.patiently(lambda: desk.batches.get(order.file_batch))
         marker = f"restart by order row {task.row}"
         if not desk.begun_by(batch, marker):
-            desk.ingest.read_headers(batch, [], [list(i) for i in batch.left_out], task.progress)
+            desk.ingest.read_headers(batch, [], [list(i) for i in batch.left_out], task)
             digest = desk.inputs_digest(batch)
             batch = task.patiently(
                 lambda: desk.batches.start_run(batch.id, batch.run, digest, marker)

@@ -195,6 +195,10 @@ class Runner:
         share = self.memory_limit_mb / self.engine.processes
         arguments = [(job, str(folder), share, task.order_id) for job in jobs]
         failures: list[TorosError] = []
+        full: DiskFull | None = None
+
+        def ends() -> bool:
+            return full is not None or task.should_stop()
 
         def tell(done: int) -> None:
             fraction = (number + (done / len(jobs) if jobs else 1.0)) / len(self.steps)
@@ -204,12 +208,12 @@ class Runner:
 
         tell(0)
         for done, (index, future) in enumerate(
-            self.engine.map(verified_run, arguments, task.should_stop), start=1
+            self.engine.map(verified_run, arguments, ends, task.alive), start=1
         ):
             try:
                 product = _outcome(future, jobs[index])
-            except DiskFull:
-                raise
+            except DiskFull as error:
+                full = full or error
             except TorosError as error:
                 log.warning("%s: %s: %s", step.name, jobs[index].name, error.message)
                 failures.append(error)
@@ -220,6 +224,8 @@ class Runner:
                 )
             tell(done)
         task.check()
+        if full is not None:
+            raise full
         if failures:
             raise failures[0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from toros import logs, store
 from toros.errors import DamagedFile, StorageFailed
 from toros.preprocessor.association import Master
+from toros.preprocessor.engine import beat
 from toros.preprocessor.grouping import Frame
 from toros.preprocessor.jobs import Product, run_job
 from toros.preprocessor.planning import Job
@@ -37,7 +38,8 @@ def verified_run(job: Job, folder: str, memory_limit_mb: float, order_id: str) -
         inputs: list[Frame | Master] = [*job.frames, *job.masters]
         for item in inputs:
             verify(Path(item.path), item.name, item.sha256)
-        return run_job(job, folder, folder, memory_limit_mb)
+            beat()
+        return run_job(job, folder, folder, memory_limit_mb, lambda _fraction: beat())
 
 
 def verify(path: Path, name: str, sha256: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from astropy.io import fits
 
 from toros.simulation.frames import fits_bytes, make_header
@@ -129,6 +130,6 @@ def _other_shape(night: Night, name: str) -> tuple[BrokenFile, bytes]:
 def _saturated(night: Night, name: str) -> tuple[BrokenFile, bytes]:
     flat = night.select("flat")[0]
     pixels = night.pixels(replace(flat, level_adu=10.0 * night.camera.saturation_adu))
-    reason = f"saturated: all but the dead pixels are at {int(pixels.max())} ADU"
+    reason = f"saturated: all but the dead pixels are at {int(np.max(pixels))} ADU"
     truth = BrokenFile(name, "saturated", "left out", reason, "flat")
     return truth, fits_bytes(pixels, night.header(flat))

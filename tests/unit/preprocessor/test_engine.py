@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from toros.preprocessor.engine import Engine
+from toros.preprocessor.engine import Engine, beat
 
 
 def until(is_so: Callable[[], bool]) -> None:
@@ -61,18 +61,14 @@ class Pool(Executor):
                 future.cancel()
 
 
-class PooledEngine(Engine):
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.pools: list[Pool] = []
-
-    def _make(self) -> Executor:
-        self.pools.append(Pool())
-        return self.pools[-1]
-
-
 def test_two_orders_that_lose_a_pool_make_one_new_one():
-    engine = PooledEngine()
+    pools: list[Pool] = []
+
+    def make() -> Pool:
+        pools.append(Pool())
+        return pools[-1]
+
+    engine = Engine(1, make_executor=make)
     results: list[str] = []
 
     def order() -> None:
@@ -81,11 +77,11 @@ def test_two_orders_that_lose_a_pool_make_one_new_one():
     threads = [threading.Thread(target=order, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
-    until(lambda: bool(engine.pools) and len(engine.pools[0].futures) == 2)
-    for number, future in enumerate(engine.pools[0].futures, start=1):
+    until(lambda: bool(pools) and len(pools[0].futures) == 2)
+    for number, future in enumerate(pools[0].futures, start=1):
         future.set_exception(BrokenProcessPool())
-        until(lambda n=number: sum(len(pool.futures) for pool in engine.pools[1:]) == n)
-    first, *others = engine.pools
+        until(lambda n=number: sum(len(pool.futures) for pool in pools[1:]) == n)
+    first, *others = pools
     assert first.is_shut
     assert [pool.is_shut for pool in others] == [False]
     for future in others[0].futures:
@@ -93,3 +89,19 @@ def test_two_orders_that_lose_a_pool_make_one_new_one():
     for thread in threads:
         thread.join(20)
     assert results == ["done", "done"]
+
+
+def work_long(seconds: float) -> None:
+    for _ in range(int(seconds / 0.1)):
+        time.sleep(0.1)
+        beat()
+
+
+def test_a_job_that_gets_on_shows_it_before_it_ends():
+    shown: list[float] = []
+    with Engine(1) as engine:
+        for _ in engine.map(
+            work_long, [(3.0,)], lambda: False, lambda: shown.append(time.monotonic())
+        ):
+            ended = time.monotonic()
+    assert len([moment for moment in shown if moment < ended - 0.3]) >= 3

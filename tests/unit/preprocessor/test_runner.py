@@ -34,6 +34,9 @@ class Errand:
     def patiently(self, work: Callable[[], Any]) -> Any:
         return work()
 
+    def alive(self) -> None:
+        """Show nothing."""
+
     def progress(self, _fraction: float, _text: str) -> None:
         self.check()
 

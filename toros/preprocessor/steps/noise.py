@@ -133,7 +133,7 @@ def quantisation_step(values: npt.ArrayLike) -> float:
     if not finite.size or np.abs(finite).max() > _LARGEST_INTEGER or np.any(finite % 1):
         return 0.0
     whole = finite.astype(np.int64)
-    return float(np.gcd.reduce(whole - whole.min()))
+    return float(math.gcd(*np.unique(whole - np.min(whole)).tolist()))
 
 
 def fit_line(levels: Doubles, variances: Doubles, freedom: Doubles) -> NoiseModel:
