@@ -370,7 +370,7 @@ def test_the_order_of_writing(make_preprocessor, night):
     made = [Path(name) for name in tree(daemon) if "/run-" in name or "/raw/" in name]
     assert len(made) == 16 + 2 * 6 + 2
     for path in made:
-        renamed = first(calls, 0, "rename", f'/{path.as_posix()}")')
+        renamed = first(calls, 0, "rename", f'/{path.as_posix()}"')
         source = renamed.text.split('"')[1]
         same = [call for call in calls if call.process == renamed.process]
         written = first(same, 0, "write", f"<{source}>") if "/run-" in str(path) else None

@@ -101,7 +101,6 @@ def _alembic() -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("toros.database") / "migrations"))
     config.set_main_option("path_separator", "os")
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # what it did is told by `upgrade`
     return config
 
 
