@@ -219,7 +219,9 @@ def test_a_kill_at_every_rename_fsync_and_commit(make_preprocessor, night, refer
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_kills_at_every_sixteenth_message_to_postgresql(make_preprocessor, night, reference, postgres):
+def test_kills_at_every_sixteenth_message_to_postgresql(
+    make_preprocessor, night, reference, postgres
+):
     kills = 0
     for when in range(4, 2000, 16):
         url = postgres.new_database()
