@@ -16,6 +16,10 @@ from typing import Protocol
 class Clock(Protocol):
     """What tells the time."""
 
+    @property
+    def rate(self) -> float:
+        """How many of its seconds pass in a real second."""
+
     def now(self) -> datetime:
         """Return the wall-clock time, aware, in UTC."""
 
@@ -28,6 +32,8 @@ class Clock(Protocol):
 
 class RealClock:
     """The operating system's clocks."""
+
+    rate = 1.0
 
     def now(self) -> datetime:
         """Return the wall-clock time, aware, in UTC."""
@@ -43,6 +49,46 @@ class RealClock:
 
 
 REAL: Clock = RealClock()
+
+
+class SimulatedClock:
+    """The time of a rehearsal: the real one, moved and accelerated.
+
+    ``now = start + (real now - anchor) * rate``. All processes that are given the same
+    three numbers share it, across restarts too.
+
+    Parameters
+    ----------
+    anchor : datetime, aware
+        The real time at which the simulated one is `start`.
+    start : datetime, aware
+    rate : float
+        Simulated seconds in a real second.
+    """
+
+    def __init__(self, anchor: datetime, start: datetime, rate: float) -> None:
+        self.anchor = anchor
+        self.start = start
+        self.rate = rate
+
+    def now(self) -> datetime:
+        """Return the simulated wall-clock time, aware, in UTC."""
+        return self.start.astimezone(UTC) + (REAL.now() - self.anchor) * self.rate
+
+    def monotonic(self) -> float:
+        """Return the simulated monotonic time [s], the same for all processes of a machine."""
+        return time.monotonic() * self.rate
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """Wait until `event` is set or `timeout_s` simulated seconds have passed."""
+        return event.wait(timeout_s / self.rate)
+
+
+def of_rehearsal(anchor: datetime | None, start: datetime | None, rate: float) -> Clock:
+    """Return the clock of a rehearsal's settings; the real one where there is none."""
+    if anchor is None or start is None:
+        return REAL
+    return SimulatedClock(anchor, start, rate)
 
 
 def to_iso(moment: datetime) -> str:

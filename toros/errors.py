@@ -38,9 +38,40 @@ number in the documentation. A code never changes its meaning. 0 is success.
     │   ├── MalformedMessage        224   the body is not acceptable XML-RPC
     │   ├── ServiceUnreachable      230   the daemon does not answer
     │   └── WaitTimeout             231   the order did not end in time
-    ├── DomeError                   300
-    ├── TelescopeError              400
+    ├── DomeError                   300   the dome could not do it
+    │   ├── UnsafeWeather           301   the weather is not known to be safe
+    │   ├── OutsideWindow           302   the dome is not to be open at this time
+    │   ├── FaultLatched            303   an error waits to be acknowledged
+    │   ├── DomeBusy                304   another motion of the dome is under way
+    │   ├── WrongMode               305   the mode does not allow it
+    │   ├── LeaseHeld               306   another holds the lease
+    │   ├── NotSupported            307   the dome does not support it
+    │   ├── ShutterFailed           308   the shutter did not do as told
+    │   └── TurnFailed              309   the dome did not turn as told
+    ├── TelescopeError              400   the telescope could not do it
+    │   ├── NeverObservable         401   the target can never be observed from here
+    │   ├── BeyondLimit             402   the pointing is beyond a limit
+    │   ├── NotInThisState          403   the state of the night does not allow it
+    │   ├── TelescopeBusy           404   the telescope is at other work
+    │   ├── NightFaultLatched       405   an error of the night waits to be acknowledged
+    │   ├── PointingFailed          406   the telescope does not point as told
+    │   ├── ExposureFailed          407   an exposure failed
+    │   ├── FocusFailed             408   no focus was found
+    │   ├── CalibrationFailed       409   calibration frames could not be taken
+    │   ├── DomeNotOpen             410   the dome is not open
+    │   ├── TargetNotFound          411   no such target
+    │   ├── Interrupted             412   the work was interrupted
+    │   ├── NotSolved               413   the exposure's place on the sky was not found
+    │   └── NoDevice                414   the device is not configured
     ├── AlertError                  500
+    ├── DeviceError                 600   a device did not do as told
+    │   ├── DeviceUnreachable       601   the device does not answer
+    │   ├── DeviceNotConnected      602   the device is not connected
+    │   ├── DeviceRefused           603   the device refuses what it is told
+    │   ├── DeviceLacks             604   the device cannot do this
+    │   ├── DeviceFault             605   the device reports a fault
+    │   ├── DeviceTimeout           606   the device did not finish in time
+    │   └── DeviceNonsense          607   the device gives an answer that cannot be
     └── InternalError               900   a defect; the log has more under the tag
         ├── ConfigurationError      901   the configuration is wrong
         ├── DatabaseUnavailable     902   the database does not answer
@@ -307,17 +338,178 @@ class WaitTimeout(OrderError):
 
 
 class DomeError(TorosError):
-    """A dome error."""
+    """The dome could not do it."""
 
     code = 300
-    description = "a dome error"
+    description = "the dome could not do it"
+
+
+class UnsafeWeather(DomeError):
+    """The weather is not known to be safe."""
+
+    code = 301
+    description = "the weather is not known to be safe"
+
+
+class OutsideWindow(DomeError):
+    """The dome is not to be open at this time."""
+
+    code = 302
+    description = "the dome is not to be open at this time"
+
+
+class FaultLatched(DomeError):
+    """An error waits to be acknowledged."""
+
+    code = 303
+    description = "an error waits to be acknowledged"
+
+
+class DomeBusy(DomeError):
+    """Another motion of the dome is under way."""
+
+    code = 304
+    description = "another motion of the dome is under way"
+
+
+class WrongMode(DomeError):
+    """The mode does not allow it."""
+
+    code = 305
+    description = "the mode does not allow it"
+
+
+class LeaseHeld(DomeError):
+    """Another holds the lease."""
+
+    code = 306
+    description = "another holds the lease"
+
+
+class NotSupported(DomeError):
+    """The dome does not support it."""
+
+    code = 307
+    description = "the dome does not support it"
+
+
+class ShutterFailed(DomeError):
+    """The shutter did not do as told."""
+
+    code = 308
+    description = "the shutter did not do as told"
+
+
+class TurnFailed(DomeError):
+    """The dome did not turn as told."""
+
+    code = 309
+    description = "the dome did not turn as told"
 
 
 class TelescopeError(TorosError):
-    """A telescope error."""
+    """The telescope could not do it."""
 
     code = 400
-    description = "a telescope error"
+    description = "the telescope could not do it"
+
+
+class NeverObservable(TelescopeError):
+    """The target can never be observed from here."""
+
+    code = 401
+    description = "the target can never be observed from here"
+
+
+class BeyondLimit(TelescopeError):
+    """The pointing is beyond a limit."""
+
+    code = 402
+    description = "the pointing is beyond a limit"
+
+
+class NotInThisState(TelescopeError):
+    """The state of the night does not allow it."""
+
+    code = 403
+    description = "the state of the night does not allow it"
+
+
+class TelescopeBusy(TelescopeError):
+    """The telescope is at other work."""
+
+    code = 404
+    description = "the telescope is at other work"
+
+
+class NightFaultLatched(TelescopeError):
+    """An error of the night waits to be acknowledged."""
+
+    code = 405
+    description = "an error of the night waits to be acknowledged"
+
+
+class PointingFailed(TelescopeError):
+    """The telescope does not point as told."""
+
+    code = 406
+    description = "the telescope does not point as told"
+
+
+class ExposureFailed(TelescopeError):
+    """An exposure failed."""
+
+    code = 407
+    description = "an exposure failed"
+
+
+class FocusFailed(TelescopeError):
+    """No focus was found."""
+
+    code = 408
+    description = "no focus was found"
+
+
+class CalibrationFailed(TelescopeError):
+    """Calibration frames could not be taken."""
+
+    code = 409
+    description = "calibration frames could not be taken"
+
+
+class DomeNotOpen(TelescopeError):
+    """The dome is not open."""
+
+    code = 410
+    description = "the dome is not open"
+
+
+class TargetNotFound(TelescopeError):
+    """No such target."""
+
+    code = 411
+    description = "no such target"
+
+
+class Interrupted(TelescopeError):
+    """The work was interrupted."""
+
+    code = 412
+    description = "the work was interrupted"
+
+
+class NotSolved(TelescopeError):
+    """The exposure's place on the sky was not found."""
+
+    code = 413
+    description = "the exposure's place on the sky was not found"
+
+
+class NoDevice(TelescopeError):
+    """The device is not configured."""
+
+    code = 414
+    description = "the device is not configured"
 
 
 class AlertError(TorosError):
@@ -325,6 +517,62 @@ class AlertError(TorosError):
 
     code = 500
     description = "an alert robot error"
+
+
+class DeviceError(TorosError):
+    """A device did not do as told."""
+
+    code = 600
+    description = "a device did not do as told"
+
+
+class DeviceUnreachable(DeviceError):
+    """The device does not answer."""
+
+    code = 601
+    description = "the device does not answer"
+
+
+class DeviceNotConnected(DeviceError):
+    """The device is not connected."""
+
+    code = 602
+    description = "the device is not connected"
+
+
+class DeviceRefused(DeviceError):
+    """The device refuses what it is told."""
+
+    code = 603
+    description = "the device refuses what it is told"
+
+
+class DeviceLacks(DeviceError):
+    """The device cannot do this."""
+
+    code = 604
+    description = "the device cannot do this"
+
+
+class DeviceFault(DeviceError):
+    """The device reports a fault."""
+
+    code = 605
+    description = "the device reports a fault"
+
+
+class DeviceTimeout(DeviceError):
+    """The device did not finish in time."""
+
+    code = 606
+    description = "the device did not finish in time"
+
+
+class DeviceNonsense(DeviceError):
+    """The device gives an answer that cannot be."""
+
+    code = 607
+    description = "the device gives an answer that cannot be"
 
 
 class InternalError(TorosError):

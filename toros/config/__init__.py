@@ -5,6 +5,8 @@
 'http://127.0.0.1:8080'
 """
 
+from toros.config.enclosure import Dome, Weather, WeatherLimit, WeatherSource
+from toros.config.hardware import Device
 from toros.config.kinds import FrozenDict, Section
 from toros.config.load import check, load
 from toros.config.network import (
@@ -15,6 +17,7 @@ from toros.config.network import (
     ServiceAddress,
     User,
 )
+from toros.config.observing import Telescope
 from toros.config.reduction import HeaderRule, Preprocessor, Sources, StepChoice
 from toros.config.sections import (
     SERVICES,
@@ -29,6 +32,8 @@ __all__ = [
     "SERVICES",
     "Database",
     "Description",
+    "Device",
+    "Dome",
     "Email",
     "FrontDesk",
     "FrozenDict",
@@ -42,7 +47,11 @@ __all__ = [
     "Settings",
     "Sources",
     "StepChoice",
+    "Telescope",
     "User",
+    "Weather",
+    "WeatherLimit",
+    "WeatherSource",
     "check",
     "describe",
     "load",

@@ -22,6 +22,7 @@ _COMMON = (
     "Admin Emails",
     "Email Configuration",
     "Front Desk",
+    "Rehearsal",
 )
 
 
@@ -34,8 +35,8 @@ USED_SECTIONS: dict[str, frozenset[str]] = {
     service: frozenset((*_COMMON, *map(address_section, (service, *calls)), *own))
     for service, calls, own in (
         ("preprocessor", (), ("Preprocessor",)),
-        ("telescope", ("dome", "preprocessor"), ()),
-        ("dome", (), ()),
+        ("telescope", ("dome", "preprocessor", "lvcgcn"), ("Telescope", "Dome", "Preprocessor")),
+        ("dome", (), ("Dome",)),
         ("lvcgcn", ("telescope",), ("Other Observatories",)),
     )
 }
@@ -63,6 +64,29 @@ def problems_between(settings: Settings, service: str | None) -> Iterator[Proble
     yield from _database(settings)
     yield from _email(settings)
     yield from _folders(settings, service)
+    yield from _night(settings)
+
+
+def _night(settings: Settings) -> Iterator[Problem]:
+    """Find what would let a night end badly, though each setting is right."""
+    folder, sources = settings.telescope.exposures_folder, settings.preprocessor.sources
+    assert folder is not None
+    taken = any(folder.is_relative_to(root) for root in sources.folders)
+    if settings.telescope.stage > 1 and not taken:
+        yield Problem(
+            ("Telescope", "Exposures Folder"),
+            f"{got(str(folder))} is below none of Preprocessor / Sources / Folders; expected a "
+            "folder that the preprocessor may take files from",
+            warning=True,
+        )
+    dome = settings.dome
+    if dome.enclosure == "roll-off" and "none" == dome.mount.driver != dome.device.driver:
+        yield Problem(
+            ("Dome", "Mount"),
+            "got none: the roof closes without knowing whether the telescope is parked; expected "
+            "the mount, so that it can be parked first",
+            warning=True,
+        )
 
 
 def _observatories(settings: Settings) -> Iterator[Problem]:
@@ -232,8 +256,9 @@ def _folders(settings: Settings, service: str | None) -> Iterator[Problem]:
             yield Problem(
                 place,
                 f"{got(str(folder))} cannot be written; expected a folder of the daemon's user",
-                # Whoever only checks the file may be another user than the daemons'.
-                warning=service is None,
+                # Whoever only checks the file may be another user than the daemons'; and the
+                # dome closes on a read-only disk, too.
+                warning=service in (None, "dome"),
             )
     if logs.is_dir():
         yield Problem(("Logging", "File"), f"{got(str(logs))} is a folder; expected a file's path")

@@ -189,6 +189,20 @@ def _http(value: str) -> str:
     return value
 
 
+def _data_address(value: str) -> str:
+    """Take an address that may have a query, such as a weather station's."""
+    if not _host_of(value.partition("?")[0]) or not value.isprintable() or "#" in value:
+        raise expected(_DATA)
+    return value
+
+
+def _host_port(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdigit() and 1 <= int(port) <= 65535):
+        raise expected(_HOST_PORT)
+    return value
+
+
 def _ip(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -199,13 +213,18 @@ def _ip(value: str) -> str:
 _PATH = "an absolute path, such as /var/lib/toros, without .. and ~"
 _HTTP = "an address such as http://127.0.0.1:8080"
 _IP = "an IP address, such as 127.0.0.1"
+_DATA = "an address such as http://127.0.0.1:8000/weather.json?now"
+_HOST_PORT = "a host and its port, such as 127.0.0.1:11111"
 _MAIL = "an e-mail address, such as astronomer@example.org"
 _HOST = "a host's name or address, such as archive.example.org, without http:// and port"
 
 Flag = Annotated[bool, Kind("true or false")]
 Port = Annotated[int, Field(ge=1, le=65535), Kind("a port, a whole number, 1 to 65535")]
 IP = Annotated[str, AfterValidator(_ip), Kind(_IP)]
-HTTP = Annotated[str, AfterValidator(_http), Kind(_HTTP, url=True), Field(repr=False)]
+WebAddress = Annotated[str, AfterValidator(_http), Kind(_HTTP, url=True)]
+HTTP = Annotated[WebAddress, Field(repr=False)]
+DataAddress = Annotated[str, AfterValidator(_data_address), Kind(_DATA, url=True)]
+HostPort = Annotated[str, AfterValidator(_host_port), Kind(_HOST_PORT)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute), Kind(_PATH)]
 Secret = Annotated[SecretStr, Kind("text in quotes", secret=True)]
 

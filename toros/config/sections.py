@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
+from toros.config.enclosure import Dome
 from toros.config.kinds import (
     HTTP,
     AbsolutePath,
@@ -33,7 +34,9 @@ from toros.config.network import (
     ServiceAddress,
     TelescopeAddress,
 )
+from toros.config.observing import Telescope
 from toros.config.reduction import Preprocessor, default_folders
+from toros.config.rehearsal import Rehearsal
 from toros.config.shape import fields_of, is_list, kind_of, model_of, plain, unit_of, where
 
 SERVICES = ("preprocessor", "telescope", "dome", "lvcgcn")
@@ -140,6 +143,17 @@ class Settings(Section):
     preprocessor: Preprocessor = Field(
         default_factory=Preprocessor, alias="Preprocessor", description="The preprocessor's work."
     )
+    dome: Dome = Field(
+        default_factory=Dome, alias="Dome", description="The dome, and when it may be open."
+    )
+    telescope: Telescope = Field(
+        default_factory=Telescope, alias="Telescope", description="The telescope and its nights."
+    )
+    rehearsal: Rehearsal = Field(
+        default_factory=Rehearsal,
+        alias="Rehearsal",
+        description="A simulated observatory in a simulated time.",
+    )
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
@@ -159,6 +173,12 @@ class Settings(Section):
         preprocessor = self.preprocessor.model_copy()
         object.__setattr__(preprocessor, "sources", sources)
         object.__setattr__(self, "preprocessor", preprocessor)
+        telescope = self.telescope.model_copy()
+        telescope._derive("exposures_folder", self.state_folder / "incoming")
+        object.__setattr__(self, "telescope", telescope)
+        rehearsal = self.rehearsal.model_copy()
+        rehearsal._derive("folder", self.state_folder / "simulation")
+        object.__setattr__(self, "rehearsal", rehearsal)
         return self
 
     def __eq__(self, other: object) -> bool:

@@ -56,8 +56,8 @@ class LogSettings:
 
     Parameters
     ----------
-    file : Path
-        The daemon's own file.
+    file : Path or None
+        The daemon's own file; None for none.
     level : {"DEBUG", "INFO", "WARNING", "ERROR"}
         The least important lines that are written. Other people's libraries
         are never heard below INFO, astropy not below WARNING.
@@ -69,7 +69,7 @@ class LogSettings:
         Who gets the errors.
     """
 
-    file: Path
+    file: Path | None
     level: str = "INFO"
     days_kept: int = 30
     stderr: bool = True
@@ -125,7 +125,9 @@ class LogHandle:
         self._undo.close()
 
 
-def configure(service: str, settings: Settings, foreground: bool) -> LogHandle:
+def configure(
+    service: str, settings: Settings, foreground: bool, *, needs_file: bool = True
+) -> LogHandle:
     """Begin logging as the configuration says.
 
     Parameters
@@ -136,22 +138,29 @@ def configure(service: str, settings: Settings, foreground: bool) -> LogHandle:
         The configuration.
     foreground : bool
         Whether there is a stderr that somebody reads.
+    needs_file : bool
+        Without it, a log file that cannot be written leaves stderr and the mail.
 
     Raises
     ------
     ConfigurationError
         The log file cannot be written.
     """
-    return start(
-        service,
-        LogSettings(
-            file=settings.log_file(service),
-            level=settings.logging.level,
-            days_kept=settings.logging.days_kept,
-            stderr=foreground,
-            mail=mail_settings(settings),
-        ),
+    chosen = LogSettings(
+        file=settings.log_file(service),
+        level=settings.logging.level,
+        days_kept=settings.logging.days_kept,
+        stderr=foreground,
+        mail=mail_settings(settings),
     )
+    try:
+        return start(service, chosen)
+    except ConfigurationError as error:
+        if needs_file:
+            raise
+        handle = start(service, replace(chosen, file=None, stderr=True))
+        _log.error("there is no log file: %s", error.message)
+        return handle
 
 
 def start(service: str, settings: LogSettings) -> LogHandle:
@@ -182,9 +191,9 @@ def configure_worker(service: str, settings: LogSettings) -> None:
 def _start(service: str, settings: LogSettings, *, rotates: bool) -> LogHandle:
     try:
         # The mail handler comes last and so ends first: it may have something to log.
-        handlers: list[logging.Handler] = [
-            DailyFile(settings.file, settings.days_kept, rotates=rotates)
-        ]
+        handlers: list[logging.Handler] = []
+        if settings.file is not None:
+            handlers.append(DailyFile(settings.file, settings.days_kept, rotates=rotates))
     except StorageFailed as error:
         raise ConfigurationError(
             f"Logging / File: {error}; give a file in a folder that this user may write to"

@@ -39,10 +39,14 @@ def test_it_loads_to_the_defaults(service):
 def test_it_names_every_setting_and_nothing_else():
     found = set(places(yaml.safe_load(with_examples(EXAMPLE.read_text()))))
     declared = {f"{entry.section} / {entry.key}".removeprefix(" / ") for entry in describe()}
-    # The sections themselves, and the pattern of the example's header, are no settings.
+    # The sections themselves, and the keys of mappings of a site's own, are no settings.
     paths = [entry.section.split(" / ") for entry in describe() if entry.section]
     sections = {" / ".join(path[:n]) for path in paths for n in range(1, len(path) + 1)}
-    example = {"Preprocessor / Header Rules / Header / INSTRUME"}
+    fields = "Dome / Weather / Sources / Fields"
+    example = {
+        "Preprocessor / Header Rules / Header / INSTRUME",
+        *(f"{fields} / {key}" for key in ("time", "humidity", "wind_speed")),
+    }
     assert found - sections - example == declared - sections
     assert example < found
     assert sections < found
