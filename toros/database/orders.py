@@ -251,8 +251,15 @@ class Orders:
         """Queue an order again that the daemon's stop interrupted; it counts as no attempt."""
         with self.database.writing() as session:
             row = self._held(session, row_id)
-            row.attempts -= 1
+            row.attempts = max(0, row.attempts - 1)
             self._release(row)
+
+    def hand_over(self, row_id: int) -> None:
+        """Note that an order lasts on by itself; restarts while it does count as no attempts."""
+        with self.database.writing() as session:
+            row = session.get_one(WorkOrder, row_id, with_for_update=True)
+            if row.state == "running" and row.lease_owner == self.owner:
+                row.attempts = 0
 
     def postpone(self, row_id: int, error: TorosError, delay_s: float) -> None:
         """Queue an order again that cannot go on now, to be tried after a while."""

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from toros import clock, store
 from toros.database.deadline import connector
-from toros.errors import DatabaseUnavailable, DiskFull
+from toros.errors import DatabaseUnavailable, DiskFull, TorosError
 
 T = TypeVar("T")
 
@@ -212,12 +212,18 @@ def _note_writing(session: Session, _context: Any) -> None:
 
 
 def _sqlite_engine(url: str) -> Engine:
-    path = make_url(url).database
-    if path and path != ":memory:":
-        store.make_folder(Path(path).parent)
     engine = create_engine(
         url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000}, pool_size=10, max_overflow=30
     )
+    path = make_url(url).database
+    if path and path != ":memory:":
+
+        def make_folder(*_: object) -> None:
+            # Where it cannot be made, SQLite says that it cannot open the file.
+            with suppress(TorosError):
+                store.make_folder(Path(path).parent)
+
+        event.listen(engine, "do_connect", make_folder)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

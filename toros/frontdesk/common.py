@@ -27,6 +27,9 @@ def status(order: Status, asked: Asked) -> dict[str, Any]:
     """Tell how the daemon is, or what became of an order."""
     if order.order is None:
         return asked.desk.state()
+    own = asked.desk.resources.tell_order(order.order, order.order_user)
+    if own is not None:
+        return own
     return asked.desk.orders.tell(order.order, order.order_user, asked.caller.user)
 
 

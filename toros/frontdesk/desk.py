@@ -8,7 +8,8 @@ import os
 import platform
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import toros
@@ -19,6 +20,7 @@ from toros.database.orders import NewOrder, Orders, shown_fields
 from toros.errors import DatabaseUnavailable, PermissionDenied, Stopping
 from toros.frontdesk.access import Access
 from toros.frontdesk.registry import Registry
+from toros.frontdesk.resources import Resources
 from toros.frontdesk.server import Caller
 from toros.workorders import WorkOrder, parse
 from toros.workorders.parsing import canonical, unknown_keys
@@ -72,6 +74,7 @@ class FrontDesk:
         self.service = registry.service
         self.handlers = {**common.handlers, **registry.handlers}
         self.checks = registry.checks
+        self.appraisals = registry.appraisals
         self.settings = settings
         self.orders = orders
         self.access = access
@@ -79,6 +82,7 @@ class FrontDesk:
         self.wake = wake
         self.reserve_bytes = reserve_bytes
         self.worker_state: Callable[[], dict[str, Any]] = dict
+        self.resources = Resources()
         self.database_is_ready = True
         self.stopping = threading.Event()
         self._started = clock.monotonic()
@@ -105,7 +109,8 @@ class FrontDesk:
             The order was refused; nothing was done and nothing recorded.
         """
         order = parse(work_order, self.service)
-        if not self.access.permits(caller.user, order.request):
+        permitted = order.everybody or self.access.permits(caller.user, order.request)
+        if not permitted:
             raise PermissionDenied(f"user {caller.user!r} may not send {order.request}")
         if type(order).immediate:
             with logs.order(order.id or order.request):
@@ -127,6 +132,8 @@ class FrontDesk:
         store.check_free_space(self.settings.state_folder, 0, self.reserve_bytes)
         if check := self.checks.get(type(order)):
             check(order, self)
+        if appraise := self.appraisals.get(type(order)):
+            new = _with_priority(new, *appraise(order, self))
         receipt = self.orders.record(new, self.settings.front_desk.queue_limit)
         with logs.order(new.order_id):
             what = shown_fields(new.content)
@@ -173,6 +180,7 @@ class FrontDesk:
             "uptime_s": round(self.clock.monotonic() - self._started, 3),
             "stopping": self.stopping.is_set(),
             **self.worker_state(),
+            **self.resources.state(),
             "database": self._database_state(),
             "configuration": str(self.settings.source),
             "configuration_sha256": self.settings.sha256,
@@ -182,6 +190,12 @@ class FrontDesk:
     def _database_state(self) -> str:
         ready = "ok" if self.database_is_ready else "it is being set up"
         return self.orders.database.trouble or ready
+
+
+def _with_priority(new: NewOrder, priority: float, reasons: Sequence[str]) -> NewOrder:
+    """Put the priority that the daemon gives an order into the order and its receipt."""
+    told = {"priority": priority, "reasons": list(reasons)}
+    return replace(new, priority=priority, receipt={**new.receipt, **told})
 
 
 def user_of(order: WorkOrder, caller: Caller) -> str:

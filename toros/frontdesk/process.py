@@ -31,6 +31,7 @@ from toros.errors import (
     DatabaseUnavailable,
     DiskFull,
     SchemaMismatch,
+    StorageFailed,
     TorosError,
 )
 from toros.frontdesk import common, readiness
@@ -38,6 +39,7 @@ from toros.frontdesk.access import Access
 from toros.frontdesk.desk import FrontDesk
 from toros.frontdesk.page import front_page
 from toros.frontdesk.registry import Registry
+from toros.frontdesk.resources import Resources
 from toros.frontdesk.server import FrontDeskServer, ServerLimits
 from toros.frontdesk.single import Lock, hold_lock
 from toros.frontdesk.worker import Worker
@@ -61,8 +63,10 @@ class Terms:
     orders_at_a_time: int
     stop_timeout_s: float
     reserve_bytes: int
-    resources: Callable[[logs.LogHandle], AbstractContextManager[object]]
-    """Opens what the handlers need, before the worker starts; it is closed at the end."""
+    resources: Callable[[logs.LogHandle, Database], AbstractContextManager[Resources]]
+    """Opens what the handlers need, before the server listens; it is closed at the end."""
+    silence_limit_s: float = SILENCE_LIMIT_S
+    """After how long without a sign of life `Resources.silent_s` counts as hung [s]."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ class Daemon:
     registry: Registry
     terms: Callable[[Settings], Terms]
     """Checks the daemon's own settings; raises ConfigurationError."""
+    independent: bool = False
+    """Whether it starts, and serves its immediate requests, whatever the state of the
+    database, its schema, the log file, the disk and its port."""
+    fall_back: Callable[[Path, ConfigurationError], Settings] | None = None
+    """What is taken for a configuration that is wrong; raises the error if there is nothing."""
 
 
 def command(daemon: Daemon) -> click.Command:
@@ -97,16 +106,14 @@ def command(daemon: Daemon) -> click.Command:
     @click.version_option(toros.__version__)
     def run(configuration: Path, detach: bool, pid_file: Path | None) -> None:
         try:
-            settings = config.load(configuration.absolute(), service)
-            check_users(settings)
-            terms = daemon.terms(settings)
+            settings, terms = _configure(daemon, configuration.absolute())
             lock_path = pid_file or settings.state_folder / f"toros-{service}.pid"
-            store.make_folder(lock_path.parent)
-            lock = hold_lock(lock_path)
             if detach:
-                _detach(daemon, settings, terms, lock)
+                store.make_folder(lock_path.parent)
+                _detach(daemon, settings, terms, hold_lock(lock_path))
             else:
-                with lock:
+                with ExitStack() as stack:
+                    _hold(stack, lock_path, daemon)
                     live(daemon, settings, terms, foreground=True)
         except (ConfigurationError, SchemaMismatch) as error:
             click.echo(f"toros-{service}: {error.message}", err=True)
@@ -116,6 +123,28 @@ def command(daemon: Daemon) -> click.Command:
             sys.exit(1)
 
     return run
+
+
+def _configure(daemon: Daemon, path: Path) -> tuple[Settings, Terms]:
+    try:
+        settings = config.load(path, daemon.registry.service)
+        check_users(settings)
+        return settings, daemon.terms(settings)
+    except ConfigurationError as error:
+        if daemon.fall_back is None:
+            raise
+        settings = daemon.fall_back(path, error)
+        return settings, daemon.terms(settings)
+
+
+def _hold(stack: ExitStack, path: Path, daemon: Daemon) -> None:
+    """Hold a lock; an independent daemon runs without one that the disk does not give."""
+    try:
+        stack.enter_context(hold_lock(path))
+    except (StorageFailed, DiskFull) as error:
+        if not daemon.independent:
+            raise
+        click.echo(f"toros-{daemon.registry.service}: runs without a lock: {error}", err=True)
 
 
 def check_users(settings: Settings) -> None:
@@ -167,8 +196,10 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         signal.signal(number, lambda *_: stop.set())
     with ExitStack() as stack:
         # Whatever the pid file is: two daemons on one state folder would take each other's orders.
-        stack.enter_context(hold_lock(settings.state_folder / f"toros-{service}.lock"))
-        handle = logs.configure(service, settings, foreground=foreground)
+        _hold(stack, settings.state_folder / f"toros-{service}.lock", daemon)
+        handle = logs.configure(
+            service, settings, foreground=foreground, needs_file=not daemon.independent
+        )
         stack.callback(handle.close)
         for warning in settings.warnings:
             log.warning("configuration: %s", warning)
@@ -177,13 +208,8 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         # The same after a restart; the end tells more, where the column is too short for all.
         owner = f"{socket.gethostname()}:{settings.source}"[-_OWNER_CHARS:]
         orders = Orders(database, service, owner, clock.REAL)
-        worker = Worker(
-            daemon.registry,
-            settings,
-            orders,
-            stack.enter_context(terms.resources(handle)),
-            terms.orders_at_a_time,
-        )
+        resources = stack.enter_context(terms.resources(handle, database))
+        worker = Worker(daemon.registry, settings, orders, resources, terms.orders_at_a_time)
         access = Access(settings.front_desk.users)
         desk = FrontDesk(
             daemon.registry,
@@ -196,11 +222,15 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
             terms.reserve_bytes,
         )
         desk.worker_state = worker.state
+        desk.resources = resources
         server = _server(desk, settings, access)
         # Before the worker: another instance's orders are not for this one to take up.
-        server.bind()
+        _bind(server, stop, daemon)
         stack.callback(server.stop, 2.0)
-        desk.database_is_ready = _prepare(database, worker)
+        if stop.is_set():
+            return
+        preparing = _Preparing(database, worker, resources, daemon)
+        desk.database_is_ready = not daemon.independent and preparing.done()
         # The libraries' objects stay for ever: to look through them for garbage again and again
         # would stop all threads for a quarter of a second each time.
         gc.collect()
@@ -209,23 +239,65 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         log.info("version %s listens on %s port %d", toros.__version__, *server.address[:2])
         readiness.notify_ready()
         readiness.notify_status(f"listens on {server.address[0]} port {server.address[1]}")
-        watchdog = readiness.Watchdog(lambda: worker.silent_s() < SILENCE_LIMIT_S)
+        watchdog = readiness.Watchdog(
+            lambda: (
+                worker.silent_s() < SILENCE_LIMIT_S and resources.silent_s() < terms.silence_limit_s
+            )
+        )
         watchdog.start()
         stack.callback(watchdog.stop)
         while not stop.wait(_TICK_S):
-            desk.database_is_ready = desk.database_is_ready or _prepare(database, worker)
+            desk.database_is_ready = desk.database_is_ready or preparing.done()
         _stop(desk, worker, terms.stop_timeout_s)
 
 
-def _prepare(database: Database, worker: Worker) -> bool:
-    """Make the database ready and begin to work; False while the database is away."""
-    try:
-        schema.prepare(database)
-        worker.start()
-    except (DatabaseUnavailable, DiskFull) as error:
-        log.debug("waiting for the database: %s", error.message)
-        return False
-    return True
+def _bind(server: FrontDeskServer, stop: threading.Event, daemon: Daemon) -> None:
+    """Take the port; an independent daemon works on without it, and tries again."""
+    told = False
+    while True:
+        try:
+            server.bind()
+        except TorosError as error:
+            if not daemon.independent:
+                raise
+            if not told:
+                log.error("it works, but nobody can reach it: %s", error.message)
+            told = True
+            if stop.wait(_TICK_S):
+                return
+        else:
+            return
+
+
+class _Preparing:
+    """Makes the database ready and begins to work on orders, as soon as that can be."""
+
+    def __init__(
+        self, database: Database, worker: Worker, resources: Resources, daemon: Daemon
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._resources = resources
+        self._independent = daemon.independent
+        self._told = ""
+
+    def done(self) -> bool:
+        """Try; False while the database is away."""
+        try:
+            schema.prepare(self._database)
+            self._resources.database_is_ready()
+            self._worker.start()
+        except (DatabaseUnavailable, DiskFull) as error:
+            log.debug("waiting for the database: %s", error.message)
+            return False
+        except SchemaMismatch as error:
+            if not self._independent:
+                raise
+            if self._told != error.message:
+                log.error("no order can be queued: %s", error.message)
+                self._told = error.message
+            return False
+        return True
 
 
 def _server(desk: FrontDesk, settings: Settings, access: Access) -> FrontDeskServer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from toros.workorders import WorkOrder
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 Check = Callable[[Any, Any], None]
+Appraise = Callable[[Any, Any], tuple[float, Sequence[str]]]
 H = TypeVar("H", bound=Callable[..., dict[str, Any]])
 
 
@@ -37,8 +38,14 @@ class Registry:
     def __post_init__(self) -> None:
         self.handlers: dict[type[WorkOrder], Handler] = {}
         self.checks: dict[type[WorkOrder], Check] = {}
+        self.appraisals: dict[type[WorkOrder], Appraise] = {}
 
-    def serves(self, request: type[WorkOrder], check: Check | None = None) -> Callable[[H], H]:
+    def serves(
+        self,
+        request: type[WorkOrder],
+        check: Check | None = None,
+        appraise: Appraise | None = None,
+    ) -> Callable[[H], H]:
         """Tie a handler to a request.
 
         Parameters
@@ -47,9 +54,14 @@ class Registry:
         check : callable, optional
             Called with the order and the desk before a queued order is recorded;
             raises what makes the order hopeless. It takes milliseconds at most.
+        appraise : callable, optional
+            Called likewise; returns the order's priority, 0 to 10, and the reasons for it,
+            which the receipt tells. Without it the sender's own priority counts.
         """
         if check is not None:
             self.checks[request] = check
+        if appraise is not None:
+            self.appraisals[request] = appraise
 
         def tie(handler: H) -> H:
             if request in self.handlers:

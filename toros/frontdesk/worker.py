@@ -7,7 +7,8 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from toros import clock, logs
@@ -50,6 +51,14 @@ class PartlyDone(Exception):
         self.result = result
 
 
+class HandedOver(Exception):
+    """Raised by a handler: the order goes on without it, until `Task.finish` or `Task.fail`.
+
+    For what lasts longer than a thread should wait: a target that waits for its hour. The
+    order stays running; after a restart its handler is called again.
+    """
+
+
 class Task:
     """What the handler of a queued order gets beside the order.
 
@@ -70,6 +79,7 @@ class Task:
         self.cancelled = False
         self.lost = False
         self.ended = False
+        self.recorded = False
         self._worker = worker
         self._told = (0.0, "")
         self._told_at = 0.0
@@ -131,6 +141,18 @@ class Task:
         if self.lost or self._worker.stopping.is_set():
             raise Stopping("the daemon is going down; the order goes on after its next start")
 
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """End an order that was handed over; returns at once, the record follows."""
+        self._worker.end(self, lambda: self._worker.orders.finish(self.row, result))
+
+    def fail(self, error: TorosError, result: Mapping[str, Any] | None = None) -> None:
+        """End an order that was handed over as failed or, by `OrderCancelled`, as cancelled."""
+        self._worker.end(self, lambda: self._worker.orders.fail(self.row, error, result))
+
+    def note(self, fraction: float, text: str) -> None:
+        """Tell how far an order is that was handed over; returns at once."""
+        self._told = (min(max(fraction, 0.0), 1.0), text)
+
     def patiently(self, work: Any) -> Any:
         """Do a unit of work on the database, waiting for it while it is away."""
         return self.database.patiently(work, self._worker.stops_waiting)
@@ -167,6 +189,8 @@ class Worker:
         self._wake = threading.Condition()
         self._orders_waiting = True
         self._running: dict[int, Task] = {}
+        self._handed_over: dict[int, Task] = {}
+        self._ends: deque[tuple[Task, Callable[[], None]]] = deque()
         self._last_tick = time.monotonic()
         self._delays: dict[int, float] = {}  # of the orders that were postponed, by row
         self._queue: dict[str, int] | None = None
@@ -193,10 +217,14 @@ class Worker:
         self.stopping.set()
         self.wake()
         deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
+        for thread in (*self._threads, self._monitor):
             if thread.ident is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
+
+    def end(self, task: Task, record: Callable[[], None]) -> None:
+        """Note the end of an order that was handed over; the monitor records it."""
+        self._ends.append((task, record))
 
     def wake(self) -> None:
         """Say that an order has arrived."""
@@ -228,23 +256,47 @@ class Worker:
         return {
             "queue": self._queue,
             "working_on": [task.order_id for task in list(self._running.values())],
+            "handed_over": len(self._handed_over),
         }
 
     def _watch(self) -> None:
         """Keep the queue's count fresh, the leases of silent work alive, and no order lost."""
         while not self.stopping.is_set():
             try:
+                self._record_ends()
                 self._queue = self.orders.counts()
-                for task in list(self._running.values()):
+                for task in [*self._running.values(), *self._handed_over.values()]:
                     task.beat()
                 if self.orders.database.trouble is not None:
                     self.orders.database.probe()
-                self._take_up(self.orders.recover(list(self._running)))
+                self._take_up(self.orders.recover([*self._running, *self._handed_over]))
             except (DatabaseUnavailable, DiskFull) as error:
                 log.debug("the queue cannot be counted: %s", error.message)
             except Exception:  # the leases end with this thread
                 log.exception("the monitor met a defect")
             clock.REAL.wait(self.stopping, _POLL_S)
+        self._give_back()
+
+    def _record_ends(self) -> None:
+        """Record the ends of orders that were handed over; those that cannot be now, later."""
+        while self._ends:
+            task, record = self._ends[0]
+            try:
+                record()
+            except Stopping as taken:
+                log.warning("%s", taken.message)
+            self._ends.popleft()
+            task.ended = task.recorded = True
+            self._handed_over.pop(task.row, None)
+
+    def _give_back(self) -> None:
+        """Queue the orders again that were handed over and have not ended."""
+        try:
+            self._record_ends()
+            for row in list(self._handed_over):
+                self.orders.release(row)
+        except (DatabaseUnavailable, DiskFull, Stopping) as error:
+            log.warning("orders handed over are taken up at the next start: %s", error.message)
 
     def _work(self) -> None:
         while not self.stopping.is_set():
@@ -285,19 +337,14 @@ class Worker:
         except Stopping as stopping:
             log.info("%s", stopping.message)
             self._record(lambda: self.orders.release(claimed.row))
+        except HandedOver:
+            self._keep(task)
         except (DiskFull, DatabaseUnavailable) as missing:
             self._postpone(claimed, missing, delay_s)
         except PartlyDone as partly:
-            log.error("%s failed: %s", claimed.request, partly.error.message)
-            self._record(
-                lambda error=partly: self.orders.fail(claimed.row, error.error, error.result)
-            )
-        except OrderCancelled as cancelled:
-            log.info("%s cancelled", claimed.request)
-            self._record(lambda error=cancelled: self.orders.fail(claimed.row, error, None))
+            self._fail(claimed, partly.error, partly.result)
         except TorosError as failed:
-            log.error("%s failed: %s", claimed.request, failed.message)
-            self._record(lambda error=failed: self.orders.fail(claimed.row, error, None))
+            self._fail(claimed, failed, None)
         except Exception:
             tag = secrets.token_hex(4)
             log.exception("%s met a defect [%s]", claimed.request, tag)
@@ -310,6 +357,23 @@ class Worker:
             # Once its end is recorded, another thread may have it again already.
             if self._running.get(claimed.row) is task:
                 del self._running[claimed.row]
+
+    def _keep(self, task: Task) -> None:
+        """Keep an order that was handed over; it may have ended already."""
+        self._handed_over[task.row] = task
+        task.ended = task.recorded
+        if task.recorded:
+            self._handed_over.pop(task.row, None)
+        self._record(lambda: self.orders.hand_over(task.row))
+
+    def _fail(
+        self, claimed: ClaimedOrder, error: TorosError, result: Mapping[str, Any] | None
+    ) -> None:
+        if isinstance(error, OrderCancelled):
+            log.info("%s cancelled", claimed.request)
+        else:
+            log.error("%s failed: %s", claimed.request, error.message)
+        self._record(lambda: self.orders.fail(claimed.row, error, result))
 
     def _handle(self, claimed: ClaimedOrder, task: Task) -> dict[str, Any]:
         order = parse({"request": claimed.request, **claimed.content}, self.registry.service)

@@ -81,6 +81,8 @@ class WorkOrder(BaseModel):
     """Other names that are taken for it."""
     immediate: ClassVar[bool] = False
     """Whether the result is returned at once, instead of a receipt."""
+    everybody: ClassVar[bool] = False
+    """Whether every user may send it, whatever the user's permissions: what makes things safe."""
     example: ClassVar[dict[str, Any]] = {}
     """The request's own keys in an order that would be accepted."""
 

@@ -13,13 +13,14 @@ from toros.config import Settings
 from toros.database import schema
 from toros.database.orders import NewOrder, Orders
 from toros.database.session import Database
-from toros.errors import Stopping
+from toros.errors import OrderCancelled, Stopping
 from toros.frontdesk.registry import Registry
-from toros.frontdesk.worker import Worker
-from toros.workorders import CalibrateFileBatch, ResumeFileBatch
+from toros.frontdesk.worker import HandedOver, Task, Worker
+from toros.workorders import CalibrateFileBatch, RestartFileBatch, ResumeFileBatch
 
 registry = Registry("preprocessor")
 begun = threading.Event()
+handed_over: list[Task] = []
 
 
 @registry.serves(CalibrateFileBatch)
@@ -38,6 +39,14 @@ def end_badly_if_first(order, _task):
     return {"file_batch": order.file_batch}
 
 
+@registry.serves(RestartFileBatch)
+def hand_over(order, task):
+    handed_over.append(task)
+    if order.file_batch == 2:
+        task.finish({"ended": "before it was handed over"})
+    raise HandedOver
+
+
 @pytest.fixture
 def orders(tmp_path) -> Iterator[Orders]:
     database = Database(f"sqlite:///{tmp_path / 'toros.db'}")
@@ -49,6 +58,7 @@ def orders(tmp_path) -> Iterator[Orders]:
 @pytest.fixture
 def worker(orders) -> Iterator[Worker]:
     begun.clear()
+    handed_over.clear()
     worker = Worker(registry, Settings(), orders, None, 1)
     worker.start()
     yield worker
@@ -89,3 +99,39 @@ def test_an_end_that_cannot_be_recorded_does_not_end_the_worker(orders, worker, 
     assert orders.tell("1", None)["status"] == "running"  # until its lease is over
     assert "met a defect" in caplog.text
     assert worker.silent_s() == 0.0
+
+
+def test_an_order_handed_over_lasts_until_it_is_ended(orders, worker):
+    send(orders, "1", "restart_file_batch", file_batch=1)
+    until(lambda: worker.state()["handed_over"] == 1)
+    assert worker.state()["working_on"] == []
+    assert worker.silent_s() == 0.0
+    handed_over[0].note(0.5, "waits for its hour")
+    until(lambda: orders.tell("1", None)["progress_text"] == "waits for its hour")
+    assert orders.tell("1", None)["attempts"] == 0
+    handed_over[0].finish({"exposures": 3})
+    until(lambda: orders.tell("1", None)["status"] == "done")
+    assert orders.tell("1", None)["result"] == {"exposures": 3}
+    assert worker.state()["handed_over"] == 0
+
+
+def test_an_order_that_ends_while_it_is_handed_over_is_done(orders, worker):
+    send(orders, "1", "restart_file_batch", file_batch=2)
+    until(lambda: orders.tell("1", None)["status"] == "done")
+    until(lambda: worker.state()["handed_over"] == 0)
+
+
+def test_a_cancelled_order_handed_over_is_told_so(orders, worker):
+    send(orders, "1", "restart_file_batch", file_batch=1)
+    until(lambda: worker.state()["handed_over"] == 1)
+    orders.cancel("1", None)
+    until(handed_over[0].should_stop)
+    handed_over[0].fail(OrderCancelled("withdrawn"))
+    until(lambda: orders.tell("1", None)["status"] == "cancelled")
+
+
+def test_a_stop_queues_orders_handed_over_again(orders, worker):
+    send(orders, "1", "restart_file_batch", file_batch=1)
+    until(lambda: worker.state()["handed_over"] == 1)
+    assert worker.stop(10.0)
+    assert orders.tell("1", None)["status"] == "queued"

@@ -2,7 +2,11 @@
 
 from alembic import context
 
+from toros.database import messages, observing
 from toros.database.models import Base
+
+# Their tables belong to the metadata, too.
+assert messages.Message.metadata is observing.Target.metadata is Base.metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
