@@ -1,0 +1,1 @@
+"""Devices: what each kind can do (`protocols`), and the drivers that do it."""
