@@ -1,0 +1,1 @@
+"""The parts of the scheduling benchmark: instances, an independent checker, peers."""

@@ -1,0 +1,1 @@
+"""The telescope: the night, its plan, its exposures."""
