@@ -235,7 +235,7 @@ def _gain(view: HeaderView) -> Entry | None:
 def _gain_setting(view: HeaderView, gain: Entry | None) -> str | None:
     """Return the raw gain or ISO setting: a GAIN that is used as electron/ADU is none."""
     for entry in view.find_all(keywords.GAIN_SETTING):
-        if gain is None or entry.number != gain.number:
+        if gain is None or entry.keyword != "GAIN" or entry.number != gain.number:
             return entry.text
     return None
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from toros import store
 from toros.config import Settings
+from toros.database.session import Database
 from toros.frontdesk.process import Daemon, Terms, command
 from toros.logs import LogHandle
 from toros.preprocessor.engine import Engine
@@ -34,7 +35,7 @@ def terms(settings: Settings) -> Terms:
 
 @contextmanager
 def _resources(
-    settings: Settings, steps: tuple[StepSettings, ...], log: LogHandle
+    settings: Settings, steps: tuple[StepSettings, ...], log: LogHandle, _database: Database
 ) -> Iterator[Resources]:
     store.make_folder(Repository(settings.state_folder / "repository").root)
     with Engine(settings.preprocessor.processes, *log.worker_initializer) as engine:

@@ -1,10 +1,9 @@
-"""Exposures of the database as the steps see them, and back."""
+"""Exposures of the database as the steps see them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields, replace
-from datetime import datetime
+from dataclasses import fields
 from typing import Any
 
 from toros.clock import from_iso
@@ -14,25 +13,6 @@ from toros.preprocessor.grouping import Frame
 from toros.preprocessor.repository import Repository
 
 _TUPLES = ("shape", "hdus", "notes")
-
-
-def exposure_row(bare: ExposureRow, facts: FrameFacts | None, reason: str | None) -> ExposureRow:
-    """Complete an exposure by what its header says, or by why it cannot be used."""
-    if facts is None:
-        return replace(bare, exposure_type="unknown", facts=None, quarantine_reason=reason)
-    return replace(
-        bare,
-        exposure_type=facts.frame_type,
-        exposure_time=facts.exposure_time_s,
-        npix1=facts.shape[1],
-        npix2=facts.shape[0],
-        filter=facts.filter,
-        temperature=facts.temperature_c,
-        start=facts.start_utc,
-        instrument=facts.instrument,
-        facts=_plain(facts),
-        quarantine_reason=None,
-    )
 
 
 def frames(rows: Iterable[ExposureRow], repository: Repository) -> list[Frame]:
@@ -50,16 +30,6 @@ def frames(rows: Iterable[ExposureRow], repository: Repository) -> list[Frame]:
         for facts in [_facts(dict(row.facts))]
         for hdu in facts.hdus
     ]
-
-
-def _plain(facts: FrameFacts) -> dict[str, Any]:
-    """Write facts as the database gives them back."""
-    plain = asdict(facts)
-    plain |= {key: list(plain[key]) for key in _TUPLES}
-    return {
-        key: value.isoformat() if isinstance(value, datetime) else value
-        for key, value in plain.items()
-    }
 
 
 def _facts(plain: dict[str, Any]) -> FrameFacts:

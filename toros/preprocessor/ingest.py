@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 from toros import store
 from toros.config import HeaderRule, Settings
 from toros.database.batches import Batches, BatchRow, ExposureRow
+from toros.database.exposures import described
 from toros.errors import SourceIncomplete, UnusableFrame
 from toros.frontdesk.worker import Task
 from toros.images import FrameFacts, read_facts
 from toros.preprocessor.engine import Engine
-from toros.preprocessor.frames import exposure_row
 from toros.preprocessor.repository import Repository
 from toros.preprocessor.sources import (
     Fetched,
@@ -168,7 +168,7 @@ class Ingest:
             )
             for row in rows
         ]
-        described = list(rows)
+        complete = list(rows)
         facts: FrameFacts | None
         reason: str | None
         for done, (number, future) in enumerate(
@@ -178,12 +178,12 @@ class Ingest:
                 facts, reason = None, "to read it ends the process, again and again"
             else:
                 facts, reason = future.result()
-            described[number] = exposure_row(rows[number], facts, reason)
+            complete[number] = described(rows[number], facts, reason)
             if reason is not None:
                 log.warning("%s is quarantined: %s", rows[number].name, reason)
             task.progress(0.0, f"header {done + 1} of {len(rows)}")
         task.check()
-        task.patiently(lambda: self.batches.register(batch.id, described, left_out))
+        task.patiently(lambda: self.batches.register(batch.id, complete, left_out))
 
 
 def _facts_or_reason(

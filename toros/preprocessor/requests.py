@@ -14,6 +14,7 @@ from toros import clock
 from toros.config import Settings
 from toros.database.batches import Batches, BatchRow
 from toros.errors import SUCCESS
+from toros.frontdesk import resources
 from toros.frontdesk.desk import FrontDesk
 from toros.frontdesk.registry import Registry
 from toros.frontdesk.worker import Task
@@ -32,7 +33,7 @@ _SITE = ("temperature_tolerance_c", "gain_e_adu", "read_noise_e", "saturation_ad
 
 
 @dataclass
-class Resources:
+class Resources(resources.Resources):
     """What the preprocessor's handlers share: the pool, the steps, a lock for each batch."""
 
     engine: Engine
