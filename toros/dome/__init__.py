@@ -1,0 +1,1 @@
+"""The dome: closing depends on nothing but its driver and its weather."""
