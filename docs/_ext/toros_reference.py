@@ -155,6 +155,7 @@ def steps() -> Iterator[str]:
 
 def tables() -> Iterator[str]:
     """Describe every table of the database."""
+    from toros.database import messages, observing  # noqa: F401  (their tables)
     from toros.database.models import Base
 
     documented = {m.local_table.name: prose(m.class_.__doc__) for m in Base.registry.mappers}
@@ -192,11 +193,71 @@ def figures() -> Iterator[str]:
     yield from (*table(("Keyword", "In the report", "Meaning"), rows), "")
 
 
+# Where each state stands in the diagram: column and row.
+_PLACES = {
+    "closed": (0, 1), "preparing": (1, 1), "open": (2, 1), "observing": (3, 1),
+    "calibrating": (2, 0), "suspended": (3, 2), "closing": (1, 2), "error": (0, 2),
+}  # fmt: skip
+
+
+def night_states() -> Iterator[str]:
+    """Draw the states of a night by their table, and list both."""
+    from toros.telescope.states import MEANINGS, TABLE, Event
+
+    yield from ("```{raw} html", _diagram(), "```", "")
+    rows = [(f"**{state}**", escaped(text)) for state, text in MEANINGS.items()]
+    yield from (*table(("State", "Meaning"), rows), "")
+    ways = [
+        (f"**{before}**", code(str(event)), f"**{then}**")
+        for (before, event), then in TABLE.items()
+        if event is not Event.FAULT
+    ]
+    ways.append(("any but **error**", code(str(Event.FAULT)), "**error**"))
+    yield from (*table(("From", "By", "To"), ways), "")
+
+
+def _diagram() -> str:
+    """Draw the table of states as SVG, without the faults, which lead from everywhere to error."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    from toros.telescope.states import TABLE, Event, State
+
+    figure = Figure(figsize=(8.5, 4.6))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(-0.5, 3.6), ylim=(2.5, -0.5))
+    axes.axis("off")
+    ways: dict[tuple[str, str], list[str]] = {}
+    for (before, event), then in TABLE.items():
+        if event is not Event.FAULT:
+            ways.setdefault((before.value, then.value), []).append(event.value)
+    for (before, then), events in ways.items():
+        style = {"arrowstyle": "-|>", "color": "#555555", "connectionstyle": "arc3,rad=0.16",
+                 "shrinkA": 26, "shrinkB": 26}  # fmt: skip
+        axes.annotate("", _PLACES[then], _PLACES[before], arrowprops=style)
+        (x0, y0), (x1, y1) = _PLACES[before], _PLACES[then]
+        # On the arc, as matplotlib bends it, a little nearer to where it begins.
+        middle = (
+            0.55 * x0 + 0.45 * x1 - 0.06 * (y1 - y0),
+            0.55 * y0 + 0.45 * y1 + 0.11 * (x1 - x0),
+        )
+        plain = {"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}
+        axes.text(*middle, ", ".join(events), fontsize=6, ha="center", va="center", bbox=plain)
+    for state in State:
+        box = {"boxstyle": "round,pad=0.5", "fc": "#eef3fa", "ec": "#3b6ea5"}
+        axes.text(*_PLACES[state.value], state.value, ha="center", va="center", bbox=box)
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return out.getvalue()[out.getvalue().index("<svg") :]
+
+
 GENERATED: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings,
     "requests": requests,
     "status_codes": status_codes,
     "steps": steps,
+    "night_states": night_states,
     "tables": tables,
     "mask_bits": mask_bits,
     "figures": figures,

@@ -74,7 +74,8 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_are_units() -> None:
-    assert "toros-preprocessor.service" in SERVICES
+    names = ("dome", "preprocessor", "telescope")
+    assert {f"toros-{name}.service" for name in names} <= set(SERVICES)
     assert "toros.target" in NAMES
 
 
@@ -96,9 +97,23 @@ def test_the_exposure_is_3_or_better(analyze: str, installed: Path, name: str) -
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_keeps_the_conventions(name: str) -> None:
     lines = (UNITS / name).read_text().splitlines()
-    assert {"Type=notify", "User=toros", "Restart=on-failure", "KillMode=mixed"} <= set(lines)
+    assert {"Type=notify", "User=toros", "KillMode=mixed"} <= set(lines)
+    # An open dome without its daemon is the worst case: whatever ended it, it comes back.
+    assert ("Restart=always" if "dome" in name else "Restart=on-failure") in lines
     assert any(line.startswith("WatchdogSec=") for line in lines)
     assert [line for line in lines if "--detach" in line] == []
+
+
+def test_the_dome_needs_nobody_and_nobody_needs_another() -> None:
+    """The order of the start may be given; what one requires would take it down with the other."""
+    for name in SERVICES:
+        lines = (UNITS / name).read_text().splitlines()
+        needs = [line for line in lines if line.startswith(("Requires=", "BindsTo=", "Requisite="))]
+        assert needs == []
+        if "dome" in name:
+            assert [line for line in lines if line.startswith(("After=", "Wants="))] == [
+                "After=network.target"
+            ]
 
 
 def test_a_mistake_in_a_unit_is_noticed(analyze: str, installed: Path) -> None:

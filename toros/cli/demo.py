@@ -7,15 +7,9 @@ what is recovered can be held against what is true.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,14 +25,12 @@ from toros.cli.output import (
     tell_json,
     tell_table,
 )
+from toros.cli.processes import free_port, program, running
 from toros.cli.recovery import compare
-from toros.client import FrontDesk
-from toros.errors import InternalError, ServiceUnreachable
+from toros.errors import InternalError
 from toros.simulation import Camera, Night, make_night
 
 _ORDER = "demo"
-_START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 60.0
 
 
 class Place(NamedTuple):
@@ -70,9 +62,10 @@ def demo(folder: Path | None, size: int, seed: int, as_json: bool) -> None:
     complain(f"1. A night is simulated: {size} x {size} pixels, three filters, some files broken")
     night = _simulate(place, size, seed)
     complain(f"2. The preprocessor starts at {place.url}")
-    with _daemon(place):
+    errors = place.folder / "log" / "stderr"
+    with running("preprocessor", place.configuration, place.url, errors):
         complain("3. toros-submit sends the order calibrate_file_batch and waits")
-        command = [_program("toros-submit"), "--config", str(place.configuration)]
+        command = [program("toros-submit"), "--config", str(place.configuration)]
         command += ["preprocessor", "calibrate_file_batch", f"url={place.frames}"]
         command += [f"id={_ORDER}", "--wait", "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)
@@ -99,9 +92,7 @@ def _prepare(folder: Path) -> Place:
         ) from error
     except OSError as error:
         raise click.UsageError(f"--folder: {error.filename}: {error.strerror}") from error
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {
         "Observatory": {
             "Name": "Demonstration",
@@ -134,43 +125,6 @@ def _simulate(place: Place, size: int, seed: int) -> Night:
         night = make_night(place.frames, seed=seed, camera=camera, progress=show)
     (place.folder / "truth.json").write_text(night.to_json(), "utf-8")
     return night
-
-
-@contextmanager
-def _daemon(place: Place) -> Iterator[None]:
-    """Run the preprocessor; it is ended by its own process id."""
-    command = [_program("toros-preprocessor"), "--config", str(place.configuration)]
-    with (place.folder / "log" / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
-        try:
-            _wait_ready(place, process)
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait_ready(place: Place, process: subprocess.Popen[bytes]) -> None:
-    desk = FrontDesk(place.url)
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while True:
-        try:
-            desk.status()
-        except ServiceUnreachable:
-            if process.poll() is not None or time.monotonic() > deadline:
-                said = (place.folder / "log" / "stderr").read_text("utf-8", "replace")
-                raise InternalError(f"the preprocessor did not start: {said.strip()}") from None
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _program(name: str) -> str:
-    beside = Path(sys.executable).with_name(name)
-    return str(beside) if os.access(beside, os.X_OK) else name
 
 
 def _tell(rows: list[Any], result: dict[str, Any], place: Place) -> None:

@@ -8,7 +8,11 @@ import toros
 from toros.cli.config import config_group
 from toros.cli.database import database_group
 from toros.cli.demo import demo
+from toros.cli.demo_night import demo_night
+from toros.cli.devices import devices_group
 from toros.cli.inspect import inspect
+from toros.cli.plan import explain, plan
+from toros.cli.rehearse import rehearse_group
 from toros.cli.status import status
 
 
@@ -18,7 +22,18 @@ def main() -> None:
     """Look at, check and prepare what the TOROS daemons work with."""
 
 
-for command in (config_group, database_group, demo, inspect, status):
+for command in (
+    config_group,
+    database_group,
+    demo,
+    demo_night,
+    devices_group,
+    explain,
+    inspect,
+    plan,
+    rehearse_group,
+    status,
+):
     main.add_command(command)
 
 

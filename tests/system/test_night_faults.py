@@ -1,0 +1,252 @@
+"""What a night survives: its daemons killed or stopped, its database gone, its disk full."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import PostgresServer
+from tests.system.night import EAGER, SAMPLE, Observatory, observatory
+from toros.cli.processes import free_port
+from toros.cli.rehearsal import merge
+from toros.database.observing import TakenExposure
+from toros.simulation.observatory import WorldSettings
+
+LEASE_S = 10.0
+CLOSED_S = 5.0
+MID_NIGHT = SAMPLE.dark + timedelta(hours=3)
+FEW_FRAMES: dict[str, Any] = {
+    **EAGER,
+    "Telescope": {"Calibration": {"Biases": 1, "Darks": 0, "Flats": 0}},
+}
+FEW_FRAMES["Dome"] = {**EAGER["Dome"], "Lease (s)": LEASE_S}
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def taken(site: Observatory) -> Counter[int | None]:
+    return Counter(shot.target for shot in site.deed().shots if shot.exposure_type == "light")
+
+
+def until_done(site: Observatory, count: int, timeout_s: float = 90.0) -> None:
+    site.until(lambda: len(site.targets("done")) == count, f"{count} targets", timeout_s)
+
+
+def none_twice_none_lost(site: Observatory) -> None:
+    rows = site.targets()
+    assert {row.id: row.exposures_done for row in rows} == taken(site)
+    assert all(row.exposures_done == row.number_of_exposures for row in rows)
+    files = sorted(path.name for path in (site.folder / "state/incoming").rglob("*.fits"))
+    assert len(files) == len(set(files)) == len(site.deed().shots)
+
+
+def test_a_night_goes_on_after_its_telescope_was_killed(tmp_path: Path) -> None:
+    with observatory(tmp_path, MID_NIGHT, 30.0, changes=FEW_FRAMES) as site:
+        site.start("dome", "telescope")
+        site.order(3, exposure_time=90.0)
+        site.until(site.exposing, "an exposure")
+        site.kill("telescope")
+        site.start("telescope")
+        until_done(site, 3)
+        none_twice_none_lost(site)
+        assert site.made.broken_promises() == []
+        moves = [e.event for e in site.events("camera", "start_exposure", "abort_exposure")]
+        assert "abort_exposure" in moves, "what nobody waits for is ended first"
+        assert site.stop("telescope") == 0
+
+
+def test_the_dome_closes_over_a_telescope_that_hangs(tmp_path: Path) -> None:
+    with observatory(tmp_path, MID_NIGHT, 30.0, changes=FEW_FRAMES) as site:
+        site.start("dome", "telescope")
+        site.order(3, exposure_time=90.0)
+        site.until_state("observing")
+        before = len(site.events("dome", "close_shutter"))
+        stopped = time.monotonic()
+        site.signal("telescope", signal.SIGSTOP)
+        try:
+            site.until(
+                lambda: len(site.events("dome", "close_shutter")) > before,
+                "the dome to close",
+                LEASE_S + CLOSED_S + 10.0,
+            )
+        finally:
+            site.signal("telescope", signal.SIGCONT)
+        closed = site.events("dome", "close_shutter")[before].real_s
+        assert LEASE_S - 2.0 < closed - stopped < LEASE_S + CLOSED_S
+        until_done(site, 3)
+        none_twice_none_lost(site)
+        assert site.made.broken_promises() == []
+
+
+@pytest.mark.parametrize("manner", ["finish", "cut"])
+def test_an_alert_is_followed_within_two_seconds(tmp_path: Path, manner: str) -> None:
+    changes = {**FEW_FRAMES, "Telescope": {**FEW_FRAMES["Telescope"]}}
+    changes["Telescope"]["Planning"] = {"On Alert": manner}
+    with observatory(tmp_path, MID_NIGHT, 30.0, changes=changes) as site:
+        site.start("dome", "telescope")
+        site.until_state("open")
+        sent = time.monotonic()
+        right_ascensions = site.alert("S1", count=1)
+        first = site.until(lambda: slew_to(site, right_ascensions), "the slew, when idle")
+        assert first - sent <= 2.0
+        until_done(site, 1)
+
+        site.order(1, exposure_time=180.0)
+        site.until(site.exposing, "an exposure")
+        sent = time.monotonic()
+        right_ascensions = site.alert("S2", count=1)
+        after = site.until(lambda: slew_to(site, right_ascensions), "the slew, when exposing")
+        ended = [
+            event.real_s
+            for event in site.events("camera", "arrived", "abort_exposure")
+            if event.real_s <= after
+        ]
+        assert after - ended[-1] <= 2.0
+        if manner == "cut":
+            assert after - sent <= 3.0
+        until_done(site, 3)
+        none_twice_none_lost(site)
+
+
+def slew_to(site: Observatory, right_ascensions: list[float]) -> float | None:
+    """Return when (real) the telescope was told to go to one of these."""
+    for event in site.events("mount", "slew_to"):
+        if any(abs(event.values["ra_deg"] - ra) < 0.01 for ra in right_ascensions):
+            return event.real_s
+    return None
+
+
+def test_a_second_telescope_at_the_same_dome_is_refused_and_says_so(tmp_path: Path) -> None:
+    with observatory(tmp_path, MID_NIGHT, 30.0, changes=FEW_FRAMES) as site:
+        site.start("dome", "telescope")
+        site.until_state("open", "observing")
+        settings = yaml.safe_load(site.made.configuration.read_text("utf-8"))
+        merge(settings, {"State Folder": str(tmp_path / "state-2")})
+        merge(settings, {"Telescope Service Address": {"Port": free_port()}})
+        other = tmp_path / "second.conf.yaml"
+        other.write_text(yaml.safe_dump(settings), "utf-8")
+        unparked = len(site.events("mount", "unpark"))
+        site.launch("telescope", other, "second")
+        site.until(
+            lambda: "holds the lease" in log_of(site, "second"), "the second to say why it waits"
+        )
+        site.order(1)
+        until_done(site, 1)
+        assert site.status()["state"] in ("open", "observing")
+        pid = site.processes["second"].pid
+        moved = [e for e in site.events("mount", "unpark", "slew_to", "park") if e.pid == pid]
+        assert moved == [], "it must not move what another one uses"
+        assert len(site.events("mount", "unpark")) <= unparked + 1
+
+
+def log_of(site: Observatory, name: str) -> str:
+    return site.said(name) + "".join(
+        path.read_text("utf-8", "replace") for path in (site.folder / "log").glob("*telescope*.log")
+    )
+
+
+def test_the_preprocessor_is_told_when_it_is_there_again(tmp_path: Path) -> None:
+    with observatory(tmp_path, MID_NIGHT, 60.0, changes=FEW_FRAMES) as site:
+        site.start("dome", "telescope")
+        site.order(2)
+        until_done(site, 2)
+        site.desk("telescope").submit("close_night")
+        site.until_state("closed")
+        assert site.stop("telescope") == 0, "what is to be told outlives the daemon"
+        site.start("telescope", "preprocessor")
+        site.until(
+            lambda: site.orders("preprocessor") == [("telescope", "done")],
+            "the night to be told, once",
+        )
+
+
+@pytest.mark.long
+def test_observing_goes_on_without_the_database(tmp_path: Path, postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    with observatory(tmp_path, MID_NIGHT, 30.0, changes=FEW_FRAMES, database_url=url) as site:
+        site.start("dome", "telescope")
+        site.order(4)
+        site.until(site.exposing, "an exposure")
+        postgres.stop()
+        try:
+            before = len(site.events("camera", "download"))
+            site.until(
+                lambda: len(site.events("camera", "download")) >= before + 4,
+                "four more exposures without the database",
+            )
+            slews = {event.values["ra_deg"] for event in site.events("mount", "slew_to")}
+            assert len(slews) >= 2, "another target, too"
+        finally:
+            postgres.start()
+        until_done(site, 4)
+        site.until(lambda: site.status()["waiting_records"] == 0, "all to be recorded")
+        none_twice_none_lost(site)
+        assert site.made.broken_promises() == []
+
+
+@pytest.mark.long
+def test_a_disk_that_fills_up_in_mid_readout_loses_no_frame(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    frames = small_disk / "frames"
+    frames.mkdir()
+    changes = {**FEW_FRAMES, "Telescope": {**FEW_FRAMES["Telescope"]}}
+    changes["Telescope"] |= {"Exposures Folder": str(frames), "Free Space Reserve (MB)": 0.0}
+    changes["Preprocessor"] = {"Sources": {"Folders": [str(frames)]}}
+    hardware = WorldSettings(shape=(200, 200), faintest_v_mag=14.0)
+    with observatory(tmp_path, MID_NIGHT, 30.0, changes=changes, hardware=hardware) as site:
+        site.start("dome", "telescope")
+        site.order(2, exposure_time=90.0)
+        site.until(site.exposing, "an exposure")
+        filler = small_disk / "filler"
+        room = os.statvfs(small_disk)
+        filler.write_bytes(bytes(room.f_bavail * room.f_bsize - 20_000))
+        before = len(site.events("camera", "download"))
+        site.until(lambda: len(site.events("camera", "download")) > before, "a readout")
+        site.until(
+            lambda: site.status()["exposures"]["trouble"], "the telescope to tell of the trouble"
+        )
+        filler.unlink()
+        until_done(site, 2)
+        downloads = len(site.events("camera", "download"))
+        files = list(frames.rglob("*.fits"))
+        assert len(files) == downloads == len(site.deed().shots)
+        assert {row.id: row.exposures_done for row in site.targets()} == taken(site)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_three_nights_with_a_bad_camera_and_a_bad_network_need_no_hand(tmp_path: Path) -> None:
+    rate, nights = 600.0, 3
+    changes: dict[str, Any] = {
+        "Telescope": {"Calibration": {"Biases": 2, "Darks": 1, "Flat Light": "lamp", "Flats": 1}}
+    }
+    with observatory(tmp_path, SAMPLE.begin, rate, changes=changes) as site:
+        site.world.set_fault("camera", "fails", one_in=50, seed=1)
+        for number, device in enumerate(("dome", "mount", "camera", "filter_wheel", "cover")):
+            site.world.set_fault(device, "drops", one_in=200, seed=number)
+        site.start("dome", "preprocessor", "telescope")
+        for night in range(nights):
+            for order in SAMPLE.targets(12, seed=night):
+                order["id"] = f"night-{night}-{order['id']}"
+                site.desk("telescope").send(order)
+            passed_s = 86400.0 * night
+            dawn = SAMPLE.dawn + timedelta(seconds=passed_s, minutes=10)
+            site.until(lambda at=dawn: site.clock.now() > at, f"dawn {night + 1}", 250.0)
+            site.until_state("closed", timeout_s=60.0)
+        assert site.events("dome", "open_shutter", "close_shutter")[-1].event == "close_shutter"
+        downloads = [e for e in site.world.truth() if (e.device, e.event) == ("camera", "download")]
+        with site.database.reading() as session:
+            rows = session.query(TakenExposure).count()
+        assert rows == len(list((site.folder / "state/incoming").rglob("*.fits")))
+        assert rows >= len([e for e in downloads if e.refused is None]) > 0
+        assert len(site.targets("done")) >= 0.9 * 12 * nights
+        assert site.made.broken_promises() == []

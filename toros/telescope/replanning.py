@@ -1,0 +1,83 @@
+"""Plans the night anew, in a thread of its own: the control loop never waits for a plan."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from toros.clock import Clock
+from toros.telescope import scheduling
+from toros.telescope.camera_work import CameraWork
+from toros.telescope.planner import Planner
+from toros.telescope.record import NightRecord
+from toros.telescope.target_queue import TargetQueue
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 3.0
+
+
+class Replanning:
+    """Keeps the plan of what is left of the night up to date.
+
+    The plan that is recorded is the last one before the first light of the night: what was
+    intended, to be held against what was done.
+
+    Parameters
+    ----------
+    planner, targets, record, camera, clock
+        The night's own.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        targets: TargetQueue,
+        record: NightRecord,
+        camera: CameraWork,
+        clock: Clock,
+    ) -> None:
+        self._planner = planner
+        self._targets = targets
+        self._record = record
+        self._camera = camera
+        self._clock = clock
+        self._wanted = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="planning", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the plan under way."""
+        self._ending.set()
+        self._wanted.set()
+        if self._thread.ident is not None:
+            self._thread.join(5.0)
+
+    def want(self) -> None:
+        """Have the night planned anew; returns at once."""
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._ending.is_set():
+                return
+            try:
+                self._plan()
+            except Exception:  # without a plan the next target is chosen all the same
+                log.exception("a defect in planning")
+            # Targets that come one after another need no plan each.
+            self._ending.wait(_PAUSE_S / min(max(self._clock.rate, 1.0), 30.0))
+
+    def _plan(self) -> None:
+        rows = self._targets.rows()
+        plan = self._planner.plan_night(rows, self._planner.night())
+        self._targets.plan = plan
+        if self._record.date and not self._camera.count("light"):
+            self._record.note(plan=scheduling.plan_dict(plan))
+        log.info("planned: %d targets, %d left out", len(plan.entries), len(plan.left_out))
