@@ -2,6 +2,7 @@
 #
 #   make              .venv in this folder, with the commands in .venv/bin
 #   make demo         a simulated night, from raw frames to calibrated ones
+#   make demo-night   a whole night of a simulated observatory, in an accelerated time
 #   make test         linters and the short tier of tests (at most 15 minutes on two cores)
 #   make test-long    the long tier: fuzzing, kills, large batches (at most 45 minutes)
 #   make lint         ruff, mypy, import-linter
@@ -32,7 +33,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .ONESHELL:
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-long lint docs benchmarks install uninstall clean other-python
+.PHONY: all demo demo-night test test-long lint docs benchmarks install uninstall clean other-python
 
 all: .venv/.installed
 
@@ -81,6 +82,9 @@ endif
 demo: .venv/.installed
 	@$(BIN)/toros demo
 
+demo-night: .venv/.installed
+	@$(BIN)/toros demo-night
+
 define lint
 echo '== ruff'
 $(BIN)/ruff check .
@@ -109,7 +113,12 @@ docs: .venv/.installed-tests
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 	echo "The documentation is in docs/_build/html/index.html"
 
-benchmarks: .venv/.installed-tests
+.venv/.installed-benchmarks: .venv/.installed-tests $(MADE_FROM)
+	@echo 'Installing the peers of the benchmarks into .venv ...'
+	$(PIP) --editable '.[benchmark]'
+	touch $@
+
+benchmarks: .venv/.installed-benchmarks
 	@for benchmark in benchmarks/*.py; do
 	    echo "== $$benchmark"
 	    $(BIN)/python "$$benchmark"
@@ -198,7 +207,7 @@ install:
 	$(install_account)
 	echo "Installed: $$(cd '$(DESTDIR)$(PREFIX)/bin' && ls -d "$$PWD"/toros* | tr '\n' ' ')"
 	echo "Settings:  $(DESTDIR)/etc/toros/toros.conf.yaml   (edit, then: toros config check)"
-	echo "Units:     $(DESTDIR)$(UNITDIR)   (then: systemctl enable --now toros.target toros-preprocessor)"
+	echo "Units:     $(DESTDIR)$(UNITDIR)   (then: systemctl enable --now toros.target toros-preprocessor ...)"
 
 uninstall:
 	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then
