@@ -20,6 +20,9 @@ class Weather:
     may_open: bool
     reasons: tuple[str, ...] = ()
 
+    def plain(self) -> dict[str, object]:
+        return {}
+
 
 def weathers() -> st.SearchStrategy[Weather]:
     """What a judge can say: what is unknown is not safe, what is unsafe may not be opened in."""
@@ -60,6 +63,7 @@ def situations(draw: st.DrawFn) -> Situation:
         fault=draw(st.sampled_from([None, None, "the shutter reports an error"])),
         weather=draw(weathers()),
         outside=draw(st.sampled_from([None, None, "the sun is up"])),
+        outside_known=draw(st.booleans()),
         starting=draw(st.booleans()),
         stopping=draw(st.booleans()),
         paused=draw(st.booleans()),
@@ -82,7 +86,8 @@ def entitled(s: Situation) -> bool:
 def good(s: Situation) -> bool:
     weather = s.weather.safe or (s.starting and not s.weather.known)
     heard = s.unheard_s <= rules.SILENT_S
-    return weather and heard and s.fault is None and s.outside is None and not s.stopping
+    sun = s.outside is None or (s.starting and not s.outside_known)
+    return weather and heard and sun and s.fault is None and not s.stopping
 
 
 def held_off(s: Situation) -> bool:
@@ -121,6 +126,7 @@ def test_what_may_be_opened_would_not_be_closed_at_once(s, who, for_lease):
     assert s.weather.safe
     assert s.weather.may_open
     assert s.outside is None
+    assert s.outside_known
     assert s.fault is None
     assert not s.stopping
     assert s.shutter not in (None, ShutterState.OPENING, ShutterState.CLOSING)
@@ -144,7 +150,8 @@ def test_a_latched_error_forbids_all_motion_but_closing(s, slaved, moving):
 def test_refusals_name_what_is_wrong(s):
     fit = replace(
         s, fault=None, stopping=False, closing=False, opening=False, shutter=ShutterState.CLOSED,
-        mode=Mode.AUTOMATIC, holder="night", outside=None, weather=Weather(True, True, True),
+        mode=Mode.AUTOMATIC, holder="night", outside=None, outside_known=True,
+        weather=Weather(True, True, True),
     )  # fmt: skip
     assert rules.refuse_opening(fit, "night", for_lease=True) is None
 

@@ -140,12 +140,12 @@ class Observatory:
             return {}
 
     def order(self, count: int, seed: int = 1, first: int = 0, **changes: Any) -> None:
-        """Order targets that can be observed now, near the meridian."""
+        """Order targets that are past the meridian: the sooner they are observed, the better."""
         meridian = SAMPLE.meridian_deg(self.clock.now())
         for n in range(first, first + count):
             order = {
                 "request": "observation", "id": f"field-{n}", "target": f"field {n}",
-                "ra": (meridian + 4.0 + 2.5 * n + seed) % 360.0, "dec": -20.0 - n % 3,
+                "ra": (meridian - 4.0 - 2.5 * n - seed) % 360.0, "dec": -20.0 - n % 3,
                 "filter": ("V", "R")[n % 2], "exposure_time": 60.0, "number_of_exposures": 2,
             }  # fmt: skip
             self.desk("telescope").send({**order, **changes})
@@ -154,7 +154,7 @@ class Observatory:
         """Send an alert's targets that can be observed now; return their right ascensions."""
         meridian = SAMPLE.meridian_deg(self.clock.now())
         targets = [
-            {"name": f"galaxy {n}", "rank": n, "ra": (meridian + 6.0 + 3.0 * n) % 360, "dec": -30.0}
+            {"name": f"galaxy {n}", "rank": n, "ra": (meridian - 6.0 - 3.0 * n) % 360, "dec": -30.0}
             for n in range(1, count + 1)
         ]
         order = {

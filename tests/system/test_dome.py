@@ -135,6 +135,7 @@ def _sent(dome: DomeDaemon, request: str, **fields: Any) -> dict[str, Any] | Non
         return None
 
 
+@pytest.mark.long
 def test_a_cloud_closes_it_and_parks_beside(make_dome, site):
     dome = make_dome(changes={"Dome": {"Mount": {"Driver": "simulated"}}}).start()
     dome.open()
@@ -163,6 +164,7 @@ def test_the_end_of_the_night_s_process_closes_it(dome, site, how):
 # With other things gone
 
 
+@pytest.mark.long
 def test_it_closes_with_postgresql_hanging_or_gone(make_dome, site, postgres):
     url = postgres.new_database()
     dome = make_dome(changes={"Database": {"URL": url}}).start()
@@ -230,6 +232,7 @@ def test_it_starts_and_closes_without_a_database(make_dome, site, tmp_path, trou
         assert dome.process.poll() is None
 
 
+@pytest.mark.long
 def test_it_closes_with_a_full_disk_and_starts_on_one(make_dome, site, tmp_path):
     disk = Disk(tmp_path / "disk", 4000)
     try:
@@ -280,6 +283,7 @@ def test_a_hung_call_of_another_kind_delays_no_closing(dome, site, call):
     assert_closed_in_time(site, site.rain())
 
 
+@pytest.mark.long
 def test_a_close_command_that_hangs_is_sent_again_meanwhile(dome, site):
     dome.open()
     site.world.set_fault("dome", "hangs", calls=["close_shutter"], seconds=60.0)
@@ -376,6 +380,8 @@ def test_any_user_may_close_and_only_some_may_open(make_dome, site):
     sent = time.monotonic()
     told = guest.send({"request": "CloseDome", "id": "g-1", "priority": "very high"})
     assert told["user"] == "guest"
+    assert told["mode"] == "manual"  # what a person closes the night does not open at once
+    assert "set_mode automatic" in told["warnings"][0]
     assert_closed_in_time(site, sent, 1.0)
     assert guest.wait("g-1", 20)["result"] == {"value": True}
     assert guest.submit("stop")["status"] == "done"
@@ -444,6 +450,7 @@ def test_kill_9_then_a_start_with_a_lease_in_time_stays_open(dome, site):
     assert_closed_in_time(site, time.monotonic(), 11.0)
 
 
+@pytest.mark.long
 def test_a_wrong_dome_section_at_a_start_closes_and_does_not_open(dome, site):
     dome.open()
     wait_for((dome.state / "dome" / "last-good.conf.yaml").is_file, "the copy")
@@ -499,6 +506,7 @@ def test_the_mode_outlasts_a_restart(dome):
     assert dome.told()["mode"] == "manual"
 
 
+@pytest.mark.long
 def test_the_heartbeat_beats_while_it_is_as_it_should_be(make_dome, site, tmp_path):
     beat = tmp_path / "beat"
     dome = make_dome(changes={"Dome": {"Heartbeat Path": str(beat)}}).start()
@@ -511,6 +519,7 @@ def test_the_heartbeat_beats_while_it_is_as_it_should_be(make_dome, site, tmp_pa
     dome.signal(signal.SIGCONT)
 
 
+@pytest.mark.long
 def test_systemd_s_watchdog_is_fed_by_the_control_loop(make_dome, site, tmp_path, monkeypatch):
     path = tmp_path / "notify"
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:

@@ -99,12 +99,12 @@ def later(*values: Any) -> Any:
 @pytest.mark.parametrize(
     ("kind", "calls", "options"),
     [
-        ("hang", "GET *", {}),
+        later("hang", "GET *", {}),
         later("hang", "PUT dome/*/slewtoazimuth", {}),
         later("hang", "PUT telescope/*/*", {}),
         later("http_status", "GET dome/*/*", {"status": 500}),
         later("reset", CLOSE, {"count": 3}),
-        ("hang", CLOSE, {"count": 1}),
+        later("hang", CLOSE, {"count": 1}),
         later("late_reply", CLOSE, {"delay_s": 10.0}),
         later("lost_reply", CLOSE, {}),
     ],

@@ -96,7 +96,7 @@ def what_was_recorded(site: Observatory) -> None:
     assert kinds == {"bias": 2, "dark": 2, "flat": 4, "light": 2 * FIELDS + GALAXIES}
     with site.database.reading() as session:
         for row in session.scalars(select(Exposure).join(TakenExposure)):
-            data = Path(row.path).read_bytes()
+            data = (site.folder / "state" / "incoming" / deed.date / row.name).read_bytes()
             assert hashlib.sha256(data).hexdigest() == row.sha256
         night = session.get(Night, deed.date)
         assert night is not None

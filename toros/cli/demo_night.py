@@ -48,7 +48,7 @@ _CALIBRATION_LIMIT_S = 300.0
 @click.option(
     "--rate",
     type=click.FloatRange(10, 1000),
-    default=300.0,
+    default=400.0,
     show_default=True,
     help="Simulated seconds in a real second. Where the machine cannot keep up, the night loses "
     "time, not safety.",

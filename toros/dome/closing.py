@@ -116,7 +116,12 @@ class ClosingLane:
         return since_s is not None and now_s - since_s > self._timeout_s
 
     def pursue(
-        self, shutter: Reading[ShutterState] | None, now_s: float, *, opening: bool
+        self,
+        shutter: Reading[ShutterState] | None,
+        now_s: float,
+        *,
+        opening: bool,
+        opened_s: float = 0.0,
     ) -> Closing | None:
         """Look at the shutter and do what is due; return the closing if it has just ended.
 
@@ -128,17 +133,19 @@ class ClosingLane:
             Time since the boot [s].
         opening : bool
             A command to open may still reach the dome.
+        opened_s : float
+            When the last command to open came back [s]: what was sent before does not count.
         """
         with self._lock:
             current = self.current
             if current is None:
                 return None
-            if not opening and _is_closed(current, shutter):
+            if not opening and _is_closed(current, shutter, opened_s):
                 current.closed_s = now_s
                 current.done.set()
                 self.current = None
                 return current
-            if self._is_due(current, shutter, now_s):
+            if self._is_due(current, shutter, now_s, opened_s):
                 self._send(current, now_s)
             return None
 
@@ -156,10 +163,14 @@ class ClosingLane:
         return "closing: the dome has taken the command"
 
     def _is_due(
-        self, current: Closing, shutter: Reading[ShutterState] | None, now_s: float
+        self,
+        current: Closing,
+        shutter: Reading[ShutterState] | None,
+        now_s: float,
+        opened_s: float,
     ) -> bool:
         last = current.last
-        if last is None:
+        if last is None or last.began_s < opened_s:
             return True
         since_s = now_s - last.began_s
         if last.pending or last.error is not None:
@@ -193,11 +204,11 @@ class ClosingLane:
             self._dome.close_shutter()
 
 
-def _is_closed(current: Closing, shutter: Reading[ShutterState] | None) -> bool:
-    """Tell whether the shutter has said so after the command was sent."""
+def _is_closed(current: Closing, shutter: Reading[ShutterState] | None, opened_s: float) -> bool:
+    """Tell whether the shutter has said so after the command was sent, with none to open since."""
     return (
         current.sent_s is not None
         and shutter is not None
         and shutter.value is ShutterState.CLOSED
-        and shutter.began_s >= current.sent_s
+        and shutter.began_s >= max(current.sent_s, opened_s)
     )

@@ -48,7 +48,6 @@ _WINDOW_AGE_S = 60.0
 _SUN_UNKNOWN = "whether the sun is low enough is not known"
 _ANSWER_S = 2.0
 _CLOSED_ALREADY_S = 0.8
-_TAKEN = "; the mode is manual now: the night opens again only after set_mode automatic"
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,8 @@ class Controller:
             self._hold()
         shutter = self.watch.shutter.reading
         if not situation.paused:
-            closed = self.closing.pursue(shutter, now_s, opening=self.opening.pending)
+            opening, opened_s = self.opening.pending, self.opening.ended_s
+            closed = self.closing.pursue(shutter, now_s, opening=opening, opened_s=opened_s)
             self._end_closing(closed, now_s)
         self._pursue_opening(now_s)
         self.turning.pursue(situation)
@@ -264,25 +264,24 @@ class Controller:
         self._paused_until_s = 0.0
         self.rights.end_override()
         self._preempt(OrderCancelled("the dome was told to close"))
-        taken = self._take_from_the_night(order.holder or user, order.holder, now_s)
+        self._take_from_the_night(order.holder or user, order.holder, now_s)
         record = self.ledger.open(order, user)
         with self.rights.lock:
             self._orders.append(record)
         if closing.last is not None and self._crew.wait(closing.last.done, _ANSWER_S):
             self._crew.wait(closing.done, _CLOSED_ALREADY_S)
-        record["progress_text"] = self.closing.told(closing) + (_TAKEN if taken else "")
+        record["progress_text"] = self.closing.told(closing)
         if closing.done.is_set():
             self._end_orders()
         log.warning("%s by %s: %s", order.request, user or "somebody", record["progress_text"])
         return record
 
-    def _take_from_the_night(self, who: str, holder: str | None, now_s: float) -> bool:
-        """Set the mode to manual unless it is the night that closes; return whether it was set."""
+    def _take_from_the_night(self, who: str, holder: str | None, now_s: float) -> None:
+        """Set the mode to manual, unless it is the night that closes."""
         if self.rights.mode is Mode.MANUAL or self.rights.is_night(who, holder, now_s):
-            return False
+            return
         self.rights.set_mode(Mode.MANUAL, 0.0, who or "somebody", now_s)
         self.ledger.note("mode", mode=Mode.MANUAL.value, override_s=0.0, by=who, order="CloseDome")
-        return True
 
     def _begin_closing(self, why: tuple[str, ...], now_s: float) -> None:
         self.closing.begin(why, now_s, ordered=False)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from toros.devices.protocols import Dome
 from toros.dome.hands import Call, Crew, Reading
-from toros.dome.watch import Body
+from toros.dome.watch import FRESH_S, Body
 from toros.errors import DomeBusy, NotSupported, TorosError, TurnFailed
 
 _SETTLE_S = 1.0
@@ -107,9 +107,26 @@ class Motion:
             current.cancelled = True
             current.end(error)
 
-    def follow(self, azimuth_deg: float, body: Body | None, now_s: float) -> Turn | None:
+    def stands(self, body: Reading[Body] | None, now_s: float) -> bool:
+        """Tell whether the dome has said that it stands still, since the last command to turn.
+
+        What is not known counts as moving: a command whose answer was lost may have been taken.
+        """
+        last = self._hand.last
+        if body is None or now_s - body.began_s > FRESH_S:
+            return False
+        if last is not None and (last.ended_s is None or body.began_s < last.ended_s):
+            return False
+        return body.value.slewing is False
+
+    def follow(
+        self, azimuth_deg: float, reading: Reading[Body] | None, now_s: float
+    ) -> Turn | None:
         """Begin a turn after the telescope if it is due; return it."""
-        if body is None or body.azimuth is None or body.slewing is not False:
+        if reading is None or not self.stands(reading, now_s):
+            return None
+        body = reading.value
+        if body.azimuth is None:
             return None
         if self.current is not None or not self._hand.free or now_s < self._not_before_s:
             return None

@@ -66,6 +66,12 @@ class OpeningLane:
         """Whether a command to open may still reach the dome."""
         return not self._hand.free
 
+    @property
+    def ended_s(self) -> float:
+        """When the last command to open came back, as time since the boot [s]."""
+        last = self._hand.last
+        return (last.ended_s or last.began_s) if last is not None else 0.0
+
     def knows(self, shutter: Reading[ShutterState]) -> bool:
         """Tell whether a word of the shutter is younger than the last command to open.
 

@@ -84,8 +84,13 @@ def dome_status(_order: DomeStatus, asked: Asked) -> dict[str, Any]:
 def close_dome(order: CloseDome, asked: Asked) -> dict[str, Any]:
     """Close: the driver first, then the journal, later the database."""
     controller = _controller(asked)
+    before = controller.rights.mode
     record = controller.close(order, user_of(order, asked.caller))
-    return _receipt(record, controller.ledger.write(record))
+    told = _receipt(record, controller.ledger.write(record))
+    mode = controller.rights.mode
+    if mode is not before:
+        told["warnings"].append(f"the mode is {mode} now: the night opens after set_mode automatic")
+    return {**told, "mode": mode.value}
 
 
 @registry.serves(StopDome)

@@ -281,7 +281,7 @@ def refuse_turning(
     slaved : bool
         The dome follows the telescope just now.
     moving : bool
-        Another motion is under way.
+        Another motion is under way, or the dome is not known to stand still.
     """
     if (unfit := _unfit(situation, who, for_lease=for_lease)) is not None:
         return unfit
@@ -291,7 +291,10 @@ def refuse_turning(
             "az, or set_mode manual, to turn it by order"
         )
     if moving:
-        return DomeBusy("another motion of the dome is under way; stop it first, or wait")
+        return DomeBusy(
+            "another motion of the dome is under way, or it does not tell that it stands still; "
+            "stop it first, or wait"
+        )
     return _busy(situation)
 
 

@@ -8,7 +8,6 @@ from toros.devices.protocols import ShutterState
 from toros.dome import rules
 from toros.dome.motion import Turn
 from toros.dome.rules import Mode, Situation
-from toros.dome.watch import FRESH_S
 from toros.errors import OrderCancelled
 
 if TYPE_CHECKING:
@@ -35,13 +34,13 @@ class Turning:
         DomeError, Stopping
         """
         now_s = self._controller.now()
-        body = self._controller.watch.body.fresh(now_s, FRESH_S)
+        stands = self._motion.stands(self._controller.watch.body.reading, now_s)
         refusal = rules.refuse_turning(
             self._controller.situation(now_s),
             who,
             for_lease=for_lease,
             slaved=self.followed(now_s) is not None,
-            moving=self._motion.current is not None or (body is not None and body.slewing is True),
+            moving=self._motion.current is not None or not stands,
         )
         if refusal is not None:
             raise refusal
@@ -86,7 +85,7 @@ class Turning:
         azimuth = self.followed(now_s)
         still = situation.shutter is ShutterState.OPEN and controller.closing.current is None
         if azimuth is not None and still and situation.fault is None:
-            self._motion.follow(azimuth, controller.watch.body.fresh(now_s, FRESH_S), now_s)
+            self._motion.follow(azimuth, controller.watch.body.reading, now_s)
 
     def _stop(self) -> None:
         """Stop a turn, unless that would stop the shutter, too."""

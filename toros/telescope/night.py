@@ -61,6 +61,7 @@ class Night:
         self._focused = False
         self._not_before: dict[int, float] = {}
         self._giving_way: TargetRow | None = None
+        self._chosen: TargetRow | None = None
         self._rest_until = 0.0
         self._stays_shut_until = 0.0
         self._ask_again = 0.0
@@ -171,7 +172,8 @@ class Night:
             elif (self.automatic or self.follows_plan) and not self._twilight():
                 if not self._focused and self._parts.focusing.at_start:
                     self._focus()
-                elif self._choose() is not None:
+                elif (chosen := self._choose()) is not None:
+                    self._chosen = chosen
                     self._go(Event.OBSERVE, "there are targets")
                     self._last_work_s = self._parts.clock.monotonic()
             elif self.automatic:
@@ -209,7 +211,7 @@ class Night:
             if not (self.automatic or self.follows_plan) or self._twilight():
                 self._go(Event.IDLE, "twilight" if self._twilight() else "by request")
                 return
-            row = self._choose()
+            row, self._chosen = self._chosen or self._choose(), None
             if row is None:
                 self._parts.observer.watch_tracking()
                 idle_s = self._parts.clock.monotonic() - self._last_work_s
@@ -375,6 +377,8 @@ class Night:
 
     def _go(self, event: Event, reason: str) -> None:
         self._parts.record.go(event, reason)
+        if event is not Event.OBSERVE:
+            self._chosen = None
         self._safe = False
         if event is Event.OPENED:
             self._parts.replanning.want()

@@ -18,6 +18,7 @@ from toros.sky.observability import LocalSky
 from toros.sky.site import Site
 from toros.telescope.camera_work import CameraWork, Purpose
 from toros.telescope.control import Control
+from toros.telescope.exposures import Stored
 from toros.telescope.hardware import Hardware
 from toros.telescope.pointing import check_limits
 from toros.telescope.targets import TargetRow
@@ -142,6 +143,7 @@ class Observer:
         self.place = place
         self._control.pointing = lambda: self.horizontal(place)
         self._control.dome.renew(self.horizontal(place), now=True)
+        self._control.pulse()  # by what the dome says now, not a second ago
 
         def on_the_way() -> None:
             self._hardware.open_cover()
@@ -260,21 +262,30 @@ class Observer:
         self.wait_for_dome()
 
     def _next_exposure(self, row: TargetRow, chosen: str | None, place: Pointing) -> TargetRow:
-        purpose = Purpose("light", row.exposure_time, filter=chosen, target=row, asked=place)
+        stored = self.take(
+            Purpose("light", row.exposure_time, filter=chosen, target=row, asked=place)
+        )
+        row = self._progress.took(row, stored.path)
+        log.info(
+            "target %d %s: exposure %d of %d, %s",
+            row.id, row.name, row.exposures_done, row.number_of_exposures, stored.path.name,
+        )  # fmt: skip
+        return row
+
+    def take(self, purpose: Purpose) -> Stored:
+        """Take one light where the telescope points, exposing again where that fails.
+
+        Raises
+        ------
+        BeyondLimit, PointingFailed, TurnFailed, ExposureFailed, DeviceError, DiskFull, Signal
+        """
         for left in reversed(range(_EXPOSURE_TRIES)):
             try:
-                stored, _ = self._camera.take(
+                return self._camera.take(
                     purpose, lambda: self.ready_to_expose(purpose.exposure_time_s)
-                )
+                )[0]
             except (DeviceError, ExposureFailed) as error:
                 if not left:
                     raise
-                log.warning("target %d: %s; exposing again", row.id, error.message)
-                continue
-            row = self._progress.took(row, stored.path)
-            log.info(
-                "target %d %s: exposure %d of %d, %s",
-                row.id, row.name, row.exposures_done, row.number_of_exposures, stored.path.name,
-            )  # fmt: skip
-            return row
+                log.warning("%s; exposing again", error.message)
         raise AssertionError("unreachable")

@@ -18,7 +18,8 @@ from toros.telescope.targets import Listed, TargetRow
 from toros.workorders.telescope import Observation, ReceiveTargets
 
 _LOOK_AGAIN = timedelta(seconds=60)
-_EARLY = timedelta(seconds=5)
+_EARLY_S = 60.0
+"""So much before its best moment a target is begun: its last moment might be that, too [s]."""
 _NOW = timedelta(seconds=120)
 
 
@@ -128,7 +129,8 @@ class Planner:
         if entry is None:
             return None, now + _LOOK_AGAIN
         leave = entry.start - timedelta(seconds=entry.slew_s)
-        if leave > now + _EARLY:
+        # What the programs themselves take is long in an accelerated time.
+        if leave > now + timedelta(seconds=max(_EARLY_S, self._clock.rate)):
             return None, min(leave, now + _LOOK_AGAIN)
         return next(row for row in rows if row.id == entry.target.id), now
 

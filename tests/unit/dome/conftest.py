@@ -62,6 +62,7 @@ class Bench:
         self.started_s = time.monotonic()
         controller.start()
         until(lambda: controller.watch.shutter.reading or self.dome.hang.get("shutter"))
+        until(lambda: controller.watch.body.reading or self.dome.hang or self.dome.fail)
         return controller
 
     def crash(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from toros.devices.protocols import Horizontal, PierSide, Pointing, ShutterState
@@ -17,7 +18,15 @@ class MemoryDome:
     can_turn = True
     can_park = True
 
-    def __init__(self, *, opened: bool = False, travel_s: float = 0.3, speed: float = 400.0):
+    def __init__(
+        self,
+        *,
+        opened: bool = False,
+        travel_s: float = 0.3,
+        speed: float = 400.0,
+        now: Callable[[], float] = time.monotonic,
+    ):
+        self.now = now
         self.travel_s = travel_s
         self.speed = speed
         self.calls: list[tuple[float, str]] = []
@@ -41,7 +50,7 @@ class MemoryDome:
 
     def _call(self, what: str, *, move: bool = True) -> None:
         if move:
-            self.calls.append((time.monotonic(), what))
+            self.calls.append((self.now(), what))
         if (event := self.hang.get(what.split(maxsplit=1)[0])) is not None:
             event.wait(30.0)
         if failures := self.fail.get(what.split(maxsplit=1)[0]):
@@ -62,7 +71,7 @@ class MemoryDome:
 
     def fraction(self) -> float:
         """How far it is open, 0 to 1."""
-        gone = (time.monotonic() - self.moved_s) / self.travel_s
+        gone = (self.now() - self.moved_s) / self.travel_s
         if self.stuck_at is not None:
             return self.stuck_at
         if self.moves_to == "open":
@@ -85,7 +94,7 @@ class MemoryDome:
 
     def _move(self, to: str) -> None:
         with self.lock:
-            self.from_open, self.moves_to, self.moved_s = self.fraction(), to, time.monotonic()
+            self.from_open, self.moves_to, self.moved_s = self.fraction(), to, self.now()
 
     def open_shutter(self) -> None:
         self._call("open_shutter")
@@ -97,7 +106,10 @@ class MemoryDome:
 
     def azimuth(self) -> float | None:
         self._call("azimuth", move=False)
-        gone = (time.monotonic() - self.turned_s) * self.speed
+        return self._azimuth()
+
+    def _azimuth(self) -> float:
+        gone = (self.now() - self.turned_s) * self.speed
         off = (self.target_deg - self.azimuth_deg + 180) % 360 - 180
         if gone >= abs(off):
             return self.target_deg
@@ -105,25 +117,25 @@ class MemoryDome:
 
     def slewing(self) -> bool:
         self._call("slewing", move=False)
-        return self.azimuth() != self.target_deg
+        return self._azimuth() != self.target_deg
 
     def at_park(self) -> bool:
         self._call("at_park", move=False)
-        return not self.lies_at_park and self.azimuth() == 0.0
+        return not self.lies_at_park and self._azimuth() == 0.0
 
     def slew_to_azimuth(self, azimuth: float) -> None:
         self._call(f"slew_to_azimuth {azimuth:.1f}")
-        self.azimuth_deg = self.azimuth() or 0.0
-        self.target_deg, self.turned_s = azimuth, time.monotonic()
+        self.azimuth_deg = self._azimuth()
+        self.target_deg, self.turned_s = azimuth, self.now()
 
     def park(self) -> None:
         self._call("park")
-        self.azimuth_deg = self.azimuth() or 0.0
-        self.target_deg, self.turned_s = 0.0, time.monotonic()
+        self.azimuth_deg = self._azimuth()
+        self.target_deg, self.turned_s = 0.0, self.now()
 
     def abort(self) -> None:
         self._call("abort")
-        self.azimuth_deg = self.target_deg = self.azimuth() or 0.0
+        self.azimuth_deg = self.target_deg = self._azimuth()
         self._move("stopped" if 0.0 < self.fraction() < 1.0 else self.moves_to)
 
 
@@ -132,7 +144,10 @@ class MemoryMount:
 
     name = "mount in memory"
 
-    def __init__(self, park_s: float | None = 0.3) -> None:
+    def __init__(
+        self, park_s: float | None = 0.3, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.now = now
         self.park_s = park_s
         self.parked_at_s: float | None = None
         self.calls: list[tuple[float, str]] = []
@@ -147,13 +162,13 @@ class MemoryMount:
         return True
 
     def at_park(self) -> bool:
-        return self.parked_at_s is not None and time.monotonic() >= self.parked_at_s
+        return self.parked_at_s is not None and self.now() >= self.parked_at_s
 
     def park(self) -> None:
-        self.calls.append((time.monotonic(), "park"))
+        self.calls.append((self.now(), "park"))
         if self.park_s is None:
             raise DeviceFault("the mount does not park")
-        self.parked_at_s = time.monotonic() + self.park_s
+        self.parked_at_s = self.now() + self.park_s
 
     def slewing(self) -> bool:
         return self.parked_at_s is not None and not self.at_park()

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.dome.conftest import Bench, until
 from tests.unit.dome.devices import MemoryDome, MemoryMount, late
 from toros.devices.protocols import ShutterState
+from toros.dome import report
 from toros.dome.rules import Mode
 from toros.dome.weather.observation import boot_time
 from toros.errors import (
@@ -599,3 +600,160 @@ def test_the_lease_is_held_by_one(bench):
         bench.renew("b")
     controller.rights.renew("a", boot_time(), 0.0, None, None)
     bench.renew("b")
+
+
+# What hid from the eye
+
+
+def test_a_mount_that_a_person_unparks_under_a_closed_dome_is_left_alone(bench):
+    bench.mount = MemoryMount()
+    bench.opened()
+    bench.sky.turn_bad()
+    bench.until_closed()
+    until(bench.mount.at_park)
+    time.sleep(0.8)
+    told = len(bench.mount.calls)
+    bench.mount.unpark()
+    time.sleep(1.2)
+    assert len(bench.mount.calls) == told
+
+
+def test_an_open_command_whose_answer_and_status_are_lost_is_closed(bench):
+    """The last word was closed, from before the command: it counts for nothing."""
+    controller = bench.start()
+    bench.renew()
+    until(lambda: controller.watch.shutter_now() is ShutterState.CLOSED)
+    bench.dome.hang["shutter"] = threading.Event()
+    really_open = bench.dome.open_shutter
+
+    def lost():
+        really_open()
+        raise late()
+
+    bench.dome.open_shutter = lost
+    opening = controller.open("night", for_lease=True)
+    until(lambda: bench.dome.times("close_shutter"), 3.0)
+    assert opening.error is not None
+    assert controller.closing.current is not None  # until a word that is younger
+
+
+@pytest.mark.parametrize("method", ["pursue", "begin"])
+def test_a_defect_in_the_closing_lane_ends_no_loop_and_closes_past_it(bench, method):
+    bench.mount = MemoryMount()
+    controller = bench.opened()
+
+    def bad(*_args, **_options):
+        raise RuntimeError("a defect")
+
+    setattr(controller.closing, method, bad)
+    bench.sky.turn_bad()
+    bench.until_closed()
+    assert controller._thread.is_alive()
+    assert controller.rights.grant is None
+    until(bench.mount.at_park)
+    time.sleep(0.5)
+    sent = len(bench.dome.times("close_shutter"))
+    time.sleep(0.5)
+    assert len(bench.dome.times("close_shutter")) == sent  # closed is closed
+
+
+def test_a_defect_closes_over_nobody_s_head(bench):
+    controller = bench.start()
+    set_mode(controller, Mode.MANUAL)
+    assert controller.open("eve", for_lease=False).done.wait(5.0)
+    set_mode(controller, Mode.MANUAL, 1.5)
+
+    def broken():
+        raise RuntimeError("the judge is broken")
+
+    began = time.monotonic()
+    controller._verdict = broken
+    bench.until_closed()
+    assert 1.0 < commands_to_close_after(bench, began)[0] < 3.0
+
+
+def test_an_unknown_sun_opens_nothing_in_the_first_seconds(bench):
+    hang = threading.Event()
+    bench.sun.outside = lambda: hang.wait(20) and None
+    controller = bench.start()
+    bench.renew()
+    until(lambda: controller.watch.shutter_now() is ShutterState.CLOSED)
+    refusal(bench, controller, OutsideWindow)
+    hang.set()
+
+
+def test_stop_leaves_the_mount(bench):
+    bench.mount = MemoryMount(park_s=None)
+    controller = bench.opened()
+    bench.sky.turn_bad()
+    bench.until_closed()
+    until(lambda: controller.closing.current is None)
+    controller.stop_motion(StopDome(id="s"), "eve")
+    told = len(bench.mount.calls)
+    time.sleep(5.6)
+    assert len(bench.mount.calls) == told
+
+
+def test_a_roof_that_waits_for_the_park_is_not_late(bench):
+    bench.change(enclosure="roll-off", shutter_timeout_s=1.0)
+    bench.mount = MemoryMount(park_s=2.0)
+    controller = bench.opened()
+    bench.sky.turn_bad()
+    bench.until_closed()
+    time.sleep(0.3)
+    assert controller.rights.fault is None
+
+
+def test_a_person_s_order_to_close_ends_the_automatic_mode(bench):
+    controller = bench.opened()
+    close(controller)
+    assert controller.rights.mode is Mode.MANUAL
+    bench.until_closed()
+    until(lambda: controller.closing.current is None)
+    bench.renew()
+    refused = len(bench.dome.times("open_shutter"))
+    with pytest.raises(WrongMode):
+        controller.open("night", for_lease=True)
+    assert len(bench.dome.times("open_shutter")) == refused
+    until(lambda: b"manual" in _content(bench.folder / "mode.json"))
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_the_night_s_own_order_to_close_leaves_the_mode(bench, given_back):
+    controller = bench.opened()
+    if given_back:
+        controller.rights.renew("night", boot_time(), 0.0, None, None)
+    controller.close(CloseDome(id="c", holder="night"), "")
+    assert controller.rights.mode is Mode.AUTOMATIC
+
+
+def test_another_s_holder_is_not_the_night(bench):
+    controller = bench.opened()
+    controller.close(CloseDome(id="c", holder="another"), "")
+    assert controller.rights.mode is Mode.MANUAL
+
+
+def test_the_reasons_tell_the_weather_and_not_that_nobody_has_ordered(bench):
+    controller = bench.opened()
+    bench.dome.travel_s = 1.0
+    bench.sky.turn_bad("rain")
+    until(lambda: controller.closing.current)
+    assert report.state(controller)["not_open_because"] == ["rain"]
+    bench.until_closed()
+    until(lambda: report.state(controller)["shutter"] == "closed")
+    bench.sky.safe, bench.sky.reasons = True, ()
+    assert report.state(controller)["not_open_because"] == []
+
+
+def test_two_orders_to_close_at_once_are_one_closing(bench):
+    controller = bench.opened()
+    threads = [
+        threading.Thread(target=close, args=(controller, f"c{number}")) for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10.0)
+    until(lambda: controller.closing.current is None)
+    told = {controller.ledger.tell(f"c{number}", None)["status"] for number in range(8)}
+    assert told == {"done"}

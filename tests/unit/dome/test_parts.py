@@ -16,11 +16,15 @@ import yaml
 from tests.unit.dome.conftest import until
 from toros import config
 from toros.config import Settings
+from toros.config.enclosure import Dome
+from toros.config.hardware import Device
 from toros.database import schema
 from toros.database.orders import Orders
 from toros.database.session import Database
 from toros.dome import lastgood
 from toros.dome.alarm import Alarm
+from toros.dome.arrivals import Arrivals
+from toros.dome.daemon import Configuration, running
 from toros.dome.heartbeat import Heartbeat
 from toros.dome.journal import Journal, Scribe, append_line
 from toros.dome.lease import Lease
@@ -30,7 +34,7 @@ from toros.dome.motion import off_by
 from toros.dome.rules import Mode
 from toros.errors import ConfigurationError, LeaseHeld, OrderCancelled, StorageFailed
 from toros.workorders import parse
-from toros.workorders.dome import CloseDome
+from toros.workorders.dome import CloseDome, SetAzim
 
 
 @pytest.fixture
@@ -317,3 +321,35 @@ def test_a_state_folder_that_cannot_be_written_is_told(configuration):
     copy.write_text("a file")
     with pytest.raises(StorageFailed):
         lastgood.keep(settings)
+
+
+# Arrivals
+
+
+def test_an_order_is_as_old_as_its_arrival_and_begun_once():
+    arrivals = Arrivals()
+    arrivals.note(SetAzim(id="1", azim=3.0), 100.0)
+    arrivals.note(SetAzim(azim=3.0), 110.0)
+    assert arrivals.age_s(SetAzim(id="1", azim=3.0), 130.0) == 30.0
+    assert arrivals.age_s(SetAzim(id="1", azim=3.0), 130.0) is None  # begun already
+    assert arrivals.age_s(SetAzim(azim=3.0), 130.0) == 20.0
+    assert arrivals.age_s(SetAzim(azim=4.0), 130.0) is None  # of an earlier process
+
+
+def test_nothing_wrong_in_an_order_to_close_refuses_it():
+    order = parse({"request": "CloseDome", "holder": 5, "priority": "high"}, "dome")
+    assert order.holder is None
+
+
+def test_a_watchdog_of_the_computer_is_no_heartbeat():
+    """The beats cease in unknown weather, and it would start the computer again and again."""
+    dome = Dome(device=Device(driver="simulated"), heartbeat_path=Path("/dev/watchdog0"))
+    with pytest.raises(ConfigurationError, match="relay or PLC"):
+        Configuration().terms(Settings(dome=dome))
+
+
+def test_a_roll_off_roof_without_a_mount_is_warned_of(tmp_path, caplog, database_url):
+    dome = Dome(device=Device(driver="simulated"), enclosure="roll-off")
+    settings = Settings(dome=dome, state_folder=tmp_path)
+    with running(settings, Database(database_url)):
+        assert "the roof closes at once, wherever the telescope stands" in caplog.text

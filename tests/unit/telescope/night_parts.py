@@ -15,10 +15,12 @@ from tests.unit.telescope.observing import prepared
 from toros import config
 from toros.clock import SimulatedClock
 from toros.config import Settings
+from toros.database.messages import Messages
 from toros.database.models import WorkOrder
 from toros.database.session import Database
 from toros.devices.protocols import Horizontal, ShutterState
 from toros.errors import DomeNotOpen
+from toros.frontdesk.outbox import Outbox
 from toros.simulation.observatory import World
 from toros.sky.observability import LocalSky
 from toros.sky.site import Site
@@ -117,6 +119,8 @@ class Observatory:
     book: TargetBook
     roof: Roof
     engine: Engine
+    messages: Messages
+    outbox: Outbox
 
     def wait(self, is_so: Callable[[], object], what: str, limit_s: float = 15.0) -> None:
         deadline = time.monotonic() + limit_s
@@ -133,12 +137,16 @@ class Observatory:
         mount.connect()
         return mount.at_park()
 
-    def order(self, number: int, **changes: Any) -> tuple[TargetRow, Patience]:
-        """Enter a target that is high now, and let an order wait for it."""
+    def high_ra(self) -> float:
+        """Return the right ascension of what has just passed the meridian [deg]."""
         sky = LocalSky(SITE, self.parts.clock.now())
         sidereal = float(sky.hour_angle(sky.place([0.0], [0.0]))[0, 0]) * 15.0
+        return (sidereal - 5.0) % 360.0
+
+    def order(self, number: int, **changes: Any) -> tuple[TargetRow, Patience]:
+        """Enter a target that is high now, and let an order wait for it."""
         values: dict[str, Any] = {
-            "ra": (sidereal - 5.0 - number) % 360.0,
+            "ra": (self.high_ra() - number % 20) % 360.0,
             "dec": -30.0,
             "target": f"field {number}",
             "filter": "R",
@@ -203,7 +211,7 @@ def observatory(
     folder: Path,
     *,
     start: datetime = DARK,
-    rate: float = 60.0,
+    rate: float = 120.0,
     begin: bool = True,
     **telescope: Any,
 ) -> Iterator[Observatory]:
@@ -220,7 +228,7 @@ def observatory(
     parts.backlog.start()
     parts.targets.start()
     parts.ready.set()
-    made = Observatory(world, database, parts, book, roof, engine)
+    made = Observatory(world, database, parts, book, roof, engine, outbox.messages, outbox)
     if begin:
         engine.start()
     try:

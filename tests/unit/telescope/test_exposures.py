@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -283,7 +285,10 @@ class TestDatabaseAway:
         assert time.monotonic() - started < 5  # observing is not held up
         assert [one.waits for one in stored] == [False] * 3
         assert not exposures.settle(0.5)
-        (tmp_path / "away").rename(folder)
+        while (tmp_path / "away").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # an attempt may have made a new one
+            with suppress(OSError):
+                (tmp_path / "away").rename(folder)
         assert exposures.settle(PATIENCE_S)
         assert [row.sequence for row in exposures.taken.find()] == [1, 2, 3]
         database.close()

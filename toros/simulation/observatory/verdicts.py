@@ -218,17 +218,17 @@ def overlapping_motions(events: Iterable[TruthEvent]) -> list[Violation]:
 
 
 def blind_exposures(events: Iterable[TruthEvent]) -> list[Violation]:
-    """Find light exposures through the open cover that could not see their target.
+    """Find light exposures that could not see their target.
 
-    Begun while the mount or the dome moved, or with the slit off the telescope's direction.
-    Lamp flats are taken through the closed cover and do not count.
+    Begun while the mount or the dome moved, with the slit off the telescope's direction, or
+    behind the closed cover. Flats by the lamp, which sits in the cover, do not count.
     """
     found = []
     for event in events:
         values = event.values
         if event.event != "start_exposure" or event.refused or not values.get("light"):
             continue
-        if values["cover"] == 0:
+        if values["source"] == "lamp":
             continue
         reasons = [
             *(["the mount moved"] if values["mount_slews"] else []),

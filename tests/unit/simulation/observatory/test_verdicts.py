@@ -185,12 +185,17 @@ def test_blind_exposures_and_slews_are_found(world: World, clock: HandClock) -> 
     dome, mount, camera, cover = connected(world), world.mount(), world.camera(), world.cover()
     for device in (mount, camera, cover):
         device.connect()
-    camera.start_exposure(1.0, light=True)  # through the closed cover
+    cover.lamp_on(0.5)
+    clock.go(5.0)
+    camera.start_exposure(1.0, light=True)  # a flat by the lamp
+    clock.go(5.0)
+    cover.lamp_off()
+    assert verdicts.blind_exposures(world.truth()) == []
+    camera.start_exposure(1.0, light=True)  # behind the closed cover, in the dark
     clock.go(5.0)
     cover.open_cover()
     dome.open_shutter()
     clock.go(40.0)
-    assert verdicts.blind_exposures(world.truth()) == []
     mount.unpark()
     mount.slew_to(on_sky(world.site, Horizontal(60.0, 90.0), clock.now()))
     camera.start_exposure(1.0, light=False)
@@ -204,9 +209,12 @@ def test_blind_exposures_and_slews_are_found(world: World, clock: HandClock) -> 
     camera.start_exposure(1.0, light=True)
     clock.go(5.0)
     found = verdicts.blind_exposures(world.truth())
-    assert [violation.detail.split(":")[0] for violation in found] == ["exposure 3", "exposure 4"]
-    assert "the mount moved" in found[0].detail
-    assert "slit" in found[1].detail
+    assert [violation.detail.split(":")[0] for violation in found] == [
+        "exposure 2", "exposure 4", "exposure 5",
+    ]  # fmt: skip
+    assert "cover" in found[0].detail
+    assert "the mount moved" in found[1].detail
+    assert "slit" in found[2].detail
     assert verdicts.moves_under_closed_dome(world.truth()) == []
     dome.close_shutter()
     clock.go(40.0)
