@@ -258,7 +258,8 @@ class Dome(Section):
         None,
         alias="Heartbeat Path",
         description="A file or device that is written to once a second while the control loop "
-        "gets on and the dome is as it should be: for a hardware watchdog that closes it.",
+        "gets on and the dome is as it should be: for a relay or controller that closes it when "
+        "that stops.",
     )
     weather: Weather = Field(
         default_factory=Weather, alias="Weather", description="When the weather counts as safe."

@@ -33,6 +33,10 @@ def test_an_unquoted_and_a_quoted_moment_are_the_same(load_text):
     [
         ("Dome: {Device: {Driver: alpaca}}", "Address"),
         ("Dome: {Device: {Driver: alpaca, Address: somewhere}}", "host and its port"),
+        (
+            "Dome: {Weather: {Sources: [{Name: a, Kind: safety_monitor, Address: nowhere}]}}",
+            "host and its port",
+        ),
         ("Dome: {Lease (s): 5}", "10 to 30"),
         ("Dome: {Enclosure: tent}", "dome, clamshell, roll-off"),
         ("Dome: {Weather: {Sources: [{Name: a, Kind: file}]}}", "Path"),

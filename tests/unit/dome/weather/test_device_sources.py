@@ -16,7 +16,6 @@ from toros.dome.weather import make_sources
 from toros.dome.weather.sources.conditions import ConditionsSource
 from toros.dome.weather.sources.monitor import MonitorSource
 from toros.errors import (
-    ConfigurationError,
     DeviceNonsense,
     DeviceNotConnected,
     DeviceTimeout,
@@ -160,12 +159,3 @@ def test_the_configured_sources_are_made_and_none_is_asked(tmp_path: Path) -> No
     first, simulated = opened[0][1], opened[1][1]
     assert (first.driver, first.address, first.timeout_s) == ("alpaca", "10.0.0.1:80", 1.5)
     assert simulated.driver == "simulated"
-
-
-def test_an_address_that_is_none_is_an_unknown_source_and_is_named() -> None:
-    weather = Weather(
-        sources=(WeatherSource(name="mast", kind="observing_conditions", address="nowhere"),)
-    )
-    (source,) = make_sources(Settings(dome=Dome(weather=weather)), HandClock(), lambda *_: None)
-    with pytest.raises(ConfigurationError, match=r"Sources / mast / Address: 'nowhere' is no"):
-        source.read()
