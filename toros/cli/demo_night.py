@@ -53,7 +53,13 @@ _CALIBRATION_LIMIT_S = 300.0
     help="Simulated seconds in a real second. Where the machine cannot keep up, the night loses "
     "time, not safety.",
 )
-@click.option("--targets", type=click.IntRange(1, 200), default=30, show_default=True)
+@click.option(
+    "--targets",
+    type=click.IntRange(1, 200),
+    default=30,
+    show_default=True,
+    help="How many targets are ordered.",
+)
 @click.option("--seed", type=int, default=1, help="Another seed, other targets.")
 @json_option
 @exits

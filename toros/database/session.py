@@ -217,11 +217,16 @@ def _sqlite_engine(url: str) -> Engine:
     )
     path = make_url(url).database
     if path and path != ":memory:":
+        folder = Path(path).parent
+        made: list[Path] = []
 
         def make_folder(*_: object) -> None:
-            # Where it cannot be made, SQLite says that it cannot open the file.
+            # Once only: a folder that goes away later is on a disk that did, and an empty
+            # database in its place would hide that. Where it cannot be made, SQLite says so.
             with suppress(TorosError):
-                store.make_folder(Path(path).parent)
+                if not made:
+                    store.make_folder(folder)
+                    made.append(folder)
 
         event.listen(engine, "do_connect", make_folder)
     event.listen(engine, "connect", _prepare_sqlite)

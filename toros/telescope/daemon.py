@@ -25,6 +25,7 @@ from toros.telescope.backlog import Backlog
 from toros.telescope.calibrating import Calibrator
 from toros.telescope.camera_work import CameraWork
 from toros.telescope.control import Control
+from toros.telescope.cooling import Cooling
 from toros.telescope.dome_link import DomeLink, Roof
 from toros.telescope.engine import Engine
 from toros.telescope.exposures import ExposureStore
@@ -167,6 +168,7 @@ def assemble(
         backlog=backlog,
         store=store,
         memory=memory,
+        cooling=Cooling(settings, hardware, ticking),
     )
     return parts, book, outbox
 

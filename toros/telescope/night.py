@@ -169,6 +169,8 @@ class Night:
             self._parts.observer.watch_tracking()
             if self._over():
                 self._go(Event.CLOSE, self._why_over())
+            elif not self._parts.cooling.is_done():
+                return
             elif (self.automatic or self.follows_plan) and not self._twilight():
                 if not self._focused and self._parts.focusing.at_start:
                     self._focus()
@@ -210,6 +212,8 @@ class Night:
                 return
             if not (self.automatic or self.follows_plan) or self._twilight():
                 self._go(Event.IDLE, "twilight" if self._twilight() else "by request")
+                return
+            if not self._parts.cooling.is_done():
                 return
             row, self._chosen = self._chosen or self._choose(), None
             if row is None:

@@ -14,6 +14,7 @@ from toros.telescope.backlog import Backlog
 from toros.telescope.calibrating import Calibrator
 from toros.telescope.camera_work import CameraWork
 from toros.telescope.control import Control
+from toros.telescope.cooling import Cooling
 from toros.telescope.dome_link import Roof
 from toros.telescope.exposures import ExposureStore
 from toros.telescope.focusing import Focusing
@@ -50,6 +51,7 @@ class Parts:
     backlog: Backlog
     store: ExposureStore
     memory: Memory
+    cooling: Cooling
     ready: threading.Event = field(default_factory=threading.Event)
     """Set once the database can be used."""
 
@@ -66,10 +68,7 @@ class Parts:
         """
         telescope, camera = self.settings.telescope, self.hardware.camera
         self.hardware.attempt("setting the binning", lambda: camera.set_binning(telescope.binning))
-        if telescope.temperature_c is not None and self.hardware.facts.can_cool:
-            self.hardware.attempt(
-                "cooling", lambda: camera.set_temperature(telescope.temperature_c)
-            )
+        self.cooling.begin()
 
     def connect_anew(self) -> None:
         """Let the devices go and take them up again; the second rung of the ladder."""
