@@ -41,11 +41,13 @@ def until_done(site: Observatory, count: int, timeout_s: float = 90.0) -> None:
 
 
 def none_twice_none_lost(site: Observatory) -> None:
+    files = sorted(path.name for path in (site.folder / "state/incoming").rglob("*.fits"))
+    assert len(files) == len(set(files))
+    # A row follows its file: the night does not wait for the database.
+    site.until(lambda: len(site.deed().shots) == len(files), "a row for each file", 20.0)
     rows = site.targets()
     assert {row.id: row.exposures_done for row in rows} == taken(site)
     assert all(row.exposures_done == row.number_of_exposures for row in rows)
-    files = sorted(path.name for path in (site.folder / "state/incoming").rglob("*.fits"))
-    assert len(files) == len(set(files)) == len(site.deed().shots)
 
 
 def test_a_night_goes_on_after_its_telescope_was_killed(tmp_path: Path) -> None:
@@ -96,6 +98,7 @@ def test_an_alert_is_followed_within_two_seconds(tmp_path: Path, manner: str) ->
         sent = time.monotonic()
         right_ascensions = site.alert("S1", count=1)
         first = site.until(lambda: slew_to(site, right_ascensions), "the slew, when idle")
+        print(f"MEASURED idle: {first - sent:.2f} s from the list to the slew")
         assert first - sent <= 2.0
         until_done(site, 1)
 
@@ -109,6 +112,7 @@ def test_an_alert_is_followed_within_two_seconds(tmp_path: Path, manner: str) ->
             for event in site.events("camera", "arrived", "abort_exposure")
             if event.real_s <= after
         ]
+        print(f"MEASURED {manner}: {after - ended[-1]:.2f} s from the exposure's end to the slew")
         assert after - ended[-1] <= 2.0
         if manner == "cut":
             assert after - sent <= 3.0

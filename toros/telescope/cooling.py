@@ -1,4 +1,4 @@
-"""The sensor's temperature: the night's frames begin when it is reached."""
+"""The sensor's temperature: the first light waits for it, on its target already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from toros.telescope.hardware import Hardware
 
 log = logging.getLogger(__name__)
 
-_LIMIT_S = 1800.0
+LONGEST_S = 1800.0
+"""After so long a temperature that is not reached is not waited for any more [s]."""
 
 
 class Cooling:
@@ -57,12 +58,12 @@ class Cooling:
             return True
         told = self._hardware.attempt("reading the temperature", self._hardware.camera.temperature)
         if told is not None and abs(told - self._wanted_c) > self._tolerance_c:
-            if self._clock.monotonic() - self._since_s < _LIMIT_S:
+            if self._clock.monotonic() - self._since_s < LONGEST_S:
                 return False
             log.error(
                 "the sensor is at %.1f C, not at %.1f C, after %.0f min; its frames may lack "
                 "darks of their temperature",
-                told, self._wanted_c, _LIMIT_S / 60.0,
+                told, self._wanted_c, LONGEST_S / 60.0,
             )  # fmt: skip
         self._since_s = None
         return True

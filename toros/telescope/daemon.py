@@ -147,6 +147,8 @@ def assemble(
     telling = Telling(outbox, settings, store, taken)
     targets = TargetQueue(book, planner, backlog, ticking, telling.target, store.folder)
     observer = Observer(settings, planner.site, hardware, camera, control, targets, ticking)
+    cooling = Cooling(settings, hardware, ticking)
+    observer.is_cool = cooling.is_done
     if telescope.pointing.solve:
         observer.correct = Aiming(settings, hardware, camera, observer)
     record = NightRecord(backlog, ticking, memory, telling.night)
@@ -168,7 +170,7 @@ def assemble(
         backlog=backlog,
         store=store,
         memory=memory,
-        cooling=Cooling(settings, hardware, ticking),
+        cooling=cooling,
     )
     return parts, book, outbox
 

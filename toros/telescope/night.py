@@ -169,8 +169,6 @@ class Night:
             self._parts.observer.watch_tracking()
             if self._over():
                 self._go(Event.CLOSE, self._why_over())
-            elif not self._parts.cooling.is_done():
-                return
             elif (self.automatic or self.follows_plan) and not self._twilight():
                 if not self._focused and self._parts.focusing.at_start:
                     self._focus()
@@ -178,7 +176,7 @@ class Night:
                     self._chosen = chosen
                     self._go(Event.OBSERVE, "there are targets")
                     self._last_work_s = self._parts.clock.monotonic()
-            elif self.automatic:
+            elif self.automatic and self._parts.cooling.is_done():
                 self._flats_of_twilight()
 
     def _grant_open(self) -> None:
@@ -212,8 +210,6 @@ class Night:
                 return
             if not (self.automatic or self.follows_plan) or self._twilight():
                 self._go(Event.IDLE, "twilight" if self._twilight() else "by request")
-                return
-            if not self._parts.cooling.is_done():
                 return
             row, self._chosen = self._chosen or self._choose(), None
             if row is None:

@@ -18,6 +18,7 @@ from toros.sky.observability import LocalSky
 from toros.sky.site import Site
 from toros.telescope.camera_work import CameraWork, Purpose
 from toros.telescope.control import Control
+from toros.telescope.cooling import LONGEST_S
 from toros.telescope.exposures import Stored
 from toros.telescope.hardware import Hardware
 from toros.telescope.pointing import check_limits
@@ -26,6 +27,7 @@ from toros.telescope.targets import TargetRow
 log = logging.getLogger(__name__)
 
 _DOME_LIMIT_S = 300.0
+_COOLING_MARGIN_S = 60.0
 _EXPOSURE_TRIES = 3
 _FLAT_ALTITUDE_DEG = 75.0
 _FLAT_STEP_DEG = 0.02
@@ -83,6 +85,8 @@ class Observer:
         """Where the telescope points and tracks, as it was told; None at rest."""
         self.correct: Callable[[Pointing], None] | None = None
         """Corrects the pointing by a solved exposure; None where that is not configured."""
+        self.is_cool: Callable[[], bool] = lambda: True
+        """Tells whether the sensor has its temperature; the first light waits for that."""
 
     def observe(self, row: TargetRow) -> TargetRow:
         """Take the exposures of a target that are still missing; return it as it is then.
@@ -100,6 +104,8 @@ class Observer:
             self._progress.began(row)
             self.point(place, lambda: chosen.append(self._hardware.set_filter(row.filter)))
             with self.staying(place):
+                limit_s = LONGEST_S / self._clock.rate + _COOLING_MARGIN_S
+                self._hardware.until("cooling the sensor", self.is_cool, limit_s)
                 while row.exposures_done < row.number_of_exposures:
                     row = self._next_exposure(row, chosen[0], place)
         return row
