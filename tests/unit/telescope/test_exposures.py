@@ -188,7 +188,8 @@ class TestFullDisk:
             stored = exposures.store(shot, known())
         assert stored.waits
         assert "kept in memory" in caplog.text
-        assert files_below(small_disk) == [filler]  # nothing half
+        # A try to write it again may be under way, under another name.
+        assert not [path for path in files_below(small_disk) if path.suffix == ".fits"]
         with pytest.raises(DiskFull, match="1 frames wait to be written"):
             exposures.reserve((1, 1), 2)
         assert exposures.state()["frames_waiting"] == 1
