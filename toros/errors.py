@@ -64,6 +64,11 @@ number in the documentation. A code never changes its meaning. 0 is success.
     │   ├── NotSolved               413   the exposure's place on the sky was not found
     │   └── NoDevice                414   the device is not configured
     ├── AlertError                  500
+    │   ├── NoticeRefused           501   a notice cannot be read
+    │   ├── SkyMapRefused           502   a sky map is broken or beyond a limit
+    │   ├── SkyMapUnreachable       503   a sky map cannot be had now
+    │   ├── CatalogueRefused        504   a galaxy catalogue cannot be used
+    │   └── EventNotFound           505   no such event
     ├── DeviceError                 600   a device did not do as told
     │   ├── DeviceUnreachable       601   the device does not answer
     │   ├── DeviceNotConnected      602   the device is not connected
@@ -517,6 +522,41 @@ class AlertError(TorosError):
 
     code = 500
     description = "an alert robot error"
+
+
+class NoticeRefused(AlertError):
+    """The notice cannot be read."""
+
+    code = 501
+    description = "the notice cannot be read"
+
+
+class SkyMapRefused(AlertError):
+    """The sky map is broken, or beyond a limit."""
+
+    code = 502
+    description = "the sky map is broken, or beyond a limit"
+
+
+class SkyMapUnreachable(AlertError):
+    """The sky map cannot be had now; it may be later."""
+
+    code = 503
+    description = "the sky map cannot be had now"
+
+
+class CatalogueRefused(AlertError):
+    """The galaxy catalogue, or what it is made of, cannot be used."""
+
+    code = 504
+    description = "the galaxy catalogue cannot be used"
+
+
+class EventNotFound(AlertError):
+    """There is no such event."""
+
+    code = 505
+    description = "no such event"
 
 
 class DeviceError(TorosError):

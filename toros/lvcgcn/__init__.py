@@ -1,0 +1,1 @@
+"""The alert robot: from a notice to every observatory's target list."""
