@@ -155,7 +155,7 @@ def steps() -> Iterator[str]:
 
 def tables() -> Iterator[str]:
     """Describe every table of the database."""
-    from toros.database import messages, observing  # noqa: F401  (their tables)
+    from toros.database import alert_tables, messages, observing  # noqa: F401  (their tables)
     from toros.database.models import Base
 
     documented = {m.local_table.name: prose(m.class_.__doc__) for m in Base.registry.mappers}

@@ -5,6 +5,7 @@
 'http://127.0.0.1:8080'
 """
 
+from toros.config.alerts import Folder, Kafka, Lvcgcn, Visibility, Vtp, Webhook
 from toros.config.enclosure import Dome, Weather, WeatherLimit, WeatherSource
 from toros.config.hardware import Device
 from toros.config.kinds import FrozenDict, Section
@@ -35,10 +36,13 @@ __all__ = [
     "Device",
     "Dome",
     "Email",
+    "Folder",
     "FrontDesk",
     "FrozenDict",
     "HeaderRule",
+    "Kafka",
     "Logging",
+    "Lvcgcn",
     "Observatory",
     "OtherObservatory",
     "Preprocessor",
@@ -49,9 +53,12 @@ __all__ = [
     "StepChoice",
     "Telescope",
     "User",
+    "Visibility",
+    "Vtp",
     "Weather",
     "WeatherLimit",
     "WeatherSource",
+    "Webhook",
     "check",
     "describe",
     "load",

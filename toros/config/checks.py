@@ -37,7 +37,7 @@ USED_SECTIONS: dict[str, frozenset[str]] = {
         ("preprocessor", (), ("Preprocessor",)),
         ("telescope", ("dome", "preprocessor", "lvcgcn"), ("Telescope", "Dome", "Preprocessor")),
         ("dome", (), ("Dome",)),
-        ("lvcgcn", ("telescope",), ("Other Observatories",)),
+        ("lvcgcn", ("telescope",), ("Other Observatories", "Telescope", "Lvcgcn")),
     )
 }
 """The sections that each daemon uses: its own, and those of the daemons that it sends orders to."""
@@ -237,6 +237,12 @@ def _email(settings: Settings) -> Iterator[Problem]:
         here, there = ("User", "Password") if email.user else ("Password", "User")
         yield Problem(
             (section, here), f"given without {there}; expected both or neither", warning=True
+        )
+    if settings.lvcgcn.tell.mail and not email.server:
+        yield Problem(
+            ("Lvcgcn", "Tell", "Mail"),
+            f"given, but no mail is sent; expected a mail server under {section} / Server",
+            warning=True,
         )
     local = email.server in (None, "localhost", "127.0.0.1", "::1")
     if email.password and email.security == "none" and not local:

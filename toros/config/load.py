@@ -20,6 +20,7 @@ from toros.config.shape import Place, fields_of, line_of, look_up, where
 from toros.errors import ConfigurationError
 
 Model = TypeVar("Model", bound=BaseModel)
+AnySection = TypeVar("AnySection", bound=BaseModel)
 
 
 def load(
@@ -116,12 +117,17 @@ def _build(document: Document) -> tuple[Settings, list[Problem]]:
 
 
 def _with_secrets(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    fields = {field.alias: name for name, field in Settings.model_fields.items()}
-    changed = {}
-    for section, password in outside_secrets(environ).items():
-        name = fields[section]
-        changed[name] = getattr(settings, name).model_copy(update={"password": SecretStr(password)})
-    return settings.model_copy(update=changed)
+    for setting, password in outside_secrets(environ).items():
+        settings = _changed(settings, setting, SecretStr(password))
+    return settings
+
+
+def _changed(section: AnySection, setting: tuple[str, ...], value: object) -> AnySection:
+    """Copy a section with one of its settings, however deep, changed."""
+    name, *deeper = setting
+    if deeper:
+        value = _changed(getattr(section, name), tuple(deeper), value)
+    return section.model_copy(update={name: value})
 
 
 def _open_secrets(document: Document) -> Iterable[Problem]:

@@ -211,6 +211,12 @@ class Telescope(Section):
     aperture_mm: Annotated[float | None, *number(1, 100000)] = Field(
         None, alias="Aperture (mm)", description="For the headers."
     )
+    field_width_deg: Annotated[float, *number(0.01, 30)] = Field(
+        0.5, alias="Field Width (deg)", description="Of the camera's field of view, east-west."
+    )
+    field_height_deg: Annotated[float, *number(0.01, 30)] = Field(
+        0.5, alias="Field Height (deg)", description="Of the field of view, north-south."
+    )
     temperature_c: Annotated[float | None, *number(-120, 40)] = Field(
         None, alias="Temperature (C)", description="The sensor is cooled to; null: left as it is."
     )

@@ -18,20 +18,21 @@ CREDENTIAL_LIMIT_BYTES = 4096
 
 
 class Secret(NamedTuple):
-    """A password that need not stand in the file."""
+    """A password that need not stand in the file; `setting` leads to it from the top."""
 
-    section: str
+    setting: tuple[str, ...]
     variable: str
     credential: str
 
 
 SECRETS = (
-    Secret("Database", "TOROS_DATABASE_PASSWORD", "database-password"),
-    Secret("Email Configuration", "TOROS_EMAIL_PASSWORD", "email-password"),
+    Secret(("database", "password"), "TOROS_DATABASE_PASSWORD", "database-password"),
+    Secret(("email", "password"), "TOROS_EMAIL_PASSWORD", "email-password"),
+    Secret(("lvcgcn", "kafka", "client_secret"), "TOROS_KAFKA_SECRET", "kafka-secret"),
 )
 
 
-def outside_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+def outside_secrets(environ: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Collect the passwords that the environment and systemd give.
 
     Parameters
@@ -42,7 +43,7 @@ def outside_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     Returns
     -------
     dict
-        From the section to its password.
+        From the setting to its password.
 
     Raises
     ------
@@ -50,13 +51,13 @@ def outside_secrets(environ: Mapping[str, str]) -> dict[str, str]:
         A credential is there and cannot be used.
     """
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    found: dict[str, str] = {}
+    found: dict[tuple[str, ...], str] = {}
     for secret in SECRETS:
         value = environ.get(secret.variable)
         if not value and folder:
             value = _credential(Path(folder) / secret.credential)
         if value:
-            found[secret.section] = value
+            found[secret.setting] = value
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
+from toros.config.alerts import Lvcgcn, Visibility
 from toros.config.enclosure import Dome
 from toros.config.kinds import (
     HTTP,
@@ -75,6 +76,11 @@ class OtherObservatory(Section):
     height_m: Annotated[float, *_HEIGHT] = Field(alias="Height (m)", description=_UP)
     telescope_http: HTTP = Field(
         alias="Telescope Service HTTP", description="Full address of its telescope's daemon."
+    )
+    visibility: Visibility = Field(
+        default_factory=Visibility,
+        alias="Visibility",
+        description="When a target can be observed there, and the field of view.",
     )
 
 
@@ -149,6 +155,9 @@ class Settings(Section):
     telescope: Telescope = Field(
         default_factory=Telescope, alias="Telescope", description="The telescope and its nights."
     )
+    lvcgcn: Lvcgcn = Field(
+        default_factory=Lvcgcn, alias="Lvcgcn", description="The alert robot's work."
+    )
     rehearsal: Rehearsal = Field(
         default_factory=Rehearsal,
         alias="Rehearsal",
@@ -176,6 +185,11 @@ class Settings(Section):
         telescope = self.telescope.model_copy()
         telescope._derive("exposures_folder", self.state_folder / "incoming")
         object.__setattr__(self, "telescope", telescope)
+        galaxies = self.lvcgcn.galaxies.model_copy()
+        galaxies._derive("catalogue", self.state_folder / "catalogue")
+        lvcgcn = self.lvcgcn.model_copy()
+        object.__setattr__(lvcgcn, "galaxies", galaxies)
+        object.__setattr__(self, "lvcgcn", lvcgcn)
         rehearsal = self.rehearsal.model_copy()
         rehearsal._derive("folder", self.state_folder / "simulation")
         object.__setattr__(self, "rehearsal", rehearsal)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, func, select
 from sqlalchemy.exc import IntegrityError
@@ -18,7 +18,7 @@ from toros.database.models import Base
 from toros.database.session import Database
 from toros.errors import OrderConflict
 
-Channel: TypeAlias = Literal["front_desk", "web"]
+Channel: TypeAlias = Literal["front_desk", "web", "mail"]
 
 
 class Message(Base):
@@ -35,7 +35,7 @@ class Message(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sender: Mapped[str] = mapped_column(String(32), doc="the daemon that sends it")
-    channel: Mapped[str] = mapped_column(String(16), doc="front_desk or web")
+    channel: Mapped[str] = mapped_column(String(16), doc="front_desk, web or mail")
     recipient: Mapped[str] = mapped_column(String(1000), doc="a daemon's name, or an address")
     message_id: Mapped[str] = mapped_column(String(200))
     request: Mapped[str] = mapped_column(String(64))
@@ -56,10 +56,11 @@ class NewMessage:
 
     Parameters
     ----------
-    channel : {"front_desk", "web"}
-        A work order to a front desk, or a POST of JSON to a web address.
+    channel : {"front_desk", "web", "mail"}
+        A work order to a front desk, a POST of JSON to a web address, or a mail.
     recipient : str
-        A daemon's name (``preprocessor``), a front desk's address, or the web address.
+        A daemon's name (``preprocessor``), a front desk's address, a web address or a name that
+        the sender's carrier knows, or a mail address.
     message_id : str
         The same for the same message, however often it is sent: the recipient knows it by that.
     request : str
@@ -249,5 +250,6 @@ class Messages:
 
 
 def _message(row: Message) -> NewMessage:
-    channel: Channel = "web" if row.channel == "web" else "front_desk"
-    return NewMessage(channel, row.recipient, row.message_id, row.request, dict(row.content))
+    return NewMessage(
+        cast(Channel, row.channel), row.recipient, row.message_id, row.request, dict(row.content)
+    )

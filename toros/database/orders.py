@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from toros.clock import Clock, to_iso
+from toros.clock import Clock, boot_time, to_iso
 from toros.database.models import WorkOrder
 from toros.database.session import Database
 from toros.errors import (
@@ -32,6 +33,7 @@ from toros.workorders.envelope import ENVELOPE
 
 _PASSWORD = re.compile(r"//[^/@\s]*@")
 _SHOWN_CHARS = 500
+_REMEMBERED = 1000
 
 MAX_ATTEMPTS = 5
 """An order that ended its process this often is given up."""
@@ -60,6 +62,9 @@ class ClaimedOrder:
     request: str
     content: Mapping[str, Any]
     attempts: int
+    waited_s: float | None
+    """Since its receipt, by a clock that nobody sets [s]; None: it was received by an earlier
+    process, or taken before."""
 
 
 class Orders:
@@ -86,6 +91,8 @@ class Orders:
         self.owner = owner
         self.clock = clock
         self.lease = timedelta(seconds=lease_s)
+        # In memory alone: what an earlier process has received is not known here.
+        self._received_s: OrderedDict[int, float] = OrderedDict()
 
     def record(self, new: NewOrder, queue_limit: int) -> dict[str, Any]:
         """Record an order and return its receipt; the stored one if it is known already.
@@ -144,23 +151,33 @@ class Orders:
             )
             if (waiting or 0) >= queue_limit:
                 raise Busy(f"{waiting} orders are waiting; send this one again later")
-            session.add(
-                WorkOrder(
-                    service=self.service,
-                    user=new.user,
-                    order_id=new.order_id,
-                    request=new.request,
-                    content=dict(new.content),
-                    content_sha256=new.content_sha256,
-                    receipt=dict(new.receipt),
-                    priority=new.priority,
-                    received=self.clock.now(),
-                )
+            row = WorkOrder(
+                service=self.service,
+                user=new.user,
+                order_id=new.order_id,
+                request=new.request,
+                content=dict(new.content),
+                content_sha256=new.content_sha256,
+                receipt=dict(new.receipt),
+                priority=new.priority,
+                received=self.clock.now(),
             )
+            session.add(row)
+            session.flush()
+            # Before the commit: a worker may have it at once.
+            self._received_s[row.id] = boot_time()
+            if len(self._received_s) > _REMEMBERED:
+                self._received_s.popitem(last=False)
             return dict(new.receipt)
 
     def claim(self) -> ClaimedOrder | None:
         """Take the most urgent order that waits; None if there is none."""
+        claimed = self._claim()
+        if claimed is not None:  # and that it is taken is recorded
+            self._received_s.pop(claimed.row, None)
+        return claimed
+
+    def _claim(self) -> ClaimedOrder | None:
         now = self.clock.now()
         with self.database.writing() as session:
             row = session.scalar(
@@ -180,9 +197,12 @@ class Orders:
             row.started = row.started or now
             row.not_before = None
             row.message = ""
+            received_s = self._received_s.get(row.id)
+            waited_s = None if received_s is None else boot_time() - received_s
             return ClaimedOrder(
-                row.id, row.user, row.order_id, row.request, dict(row.content), row.attempts
-            )
+                row.id, row.user, row.order_id, row.request, dict(row.content), row.attempts,
+                waited_s,
+            )  # fmt: skip
 
     def recover(self, working_on: Collection[int] | None = None) -> list[str]:
         """Queue again what nobody works on any more; return the ids.

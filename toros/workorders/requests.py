@@ -53,7 +53,14 @@ REQUESTS: dict[str, tuple[type[WorkOrder], ...]] = {
         dome.SetMode,
         dome.Acknowledge,
     ),
-    "lvcgcn": (lvcgcn.ProcessAlert, lvcgcn.ReportTarget),
+    "lvcgcn": (
+        lvcgcn.ProcessAlert,
+        lvcgcn.ListEvents,
+        lvcgcn.GetEvent,
+        lvcgcn.GetTargets,
+        lvcgcn.RetractEvent,
+        lvcgcn.ReportTarget,
+    ),
 }
 """Each daemon's own requests."""
 

@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from toros.database import messages, observing
+from toros.database import alert_tables, messages, observing
 from toros.database.models import Base
 
 # Their tables belong to the metadata, too.
-assert messages.Message.metadata is observing.Target.metadata is Base.metadata
+for table in (alert_tables.AlertEvent, messages.Message, observing.Target):
+    assert table.metadata is Base.metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
