@@ -237,7 +237,7 @@ def _travelling(value: Any, where: str) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidField(f"{where}: {value} cannot travel; leave the key out instead")
-        return value
+        return float(value)  # numpy's is one, and does not travel
     if isinstance(value, str):
         bad = [c for c in value if (c < " " and c not in "\t\n\r") or "\ud800" <= c <= "\udfff"]
         if bad:

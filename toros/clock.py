@@ -13,6 +13,15 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 
+def boot_time() -> float:
+    """Return the real time since the boot [s].
+
+    Unlike the monotonic time it goes on while the machine is suspended, so that a reading
+    from before is old afterwards.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Clock(Protocol):
     """What tells the time."""
 

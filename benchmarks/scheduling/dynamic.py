@@ -205,7 +205,7 @@ def hindsight(instance: Instance, surprises: Surprises, iterations: int) -> list
     ]
     found = plan(
         true, SITE, instance.start, instance.end, CONSTRAINTS, SLEW,
-        iterations=iterations, closed=surprises.closed,
+        iterations=iterations, closed=surprises.closed, patience=None,
     )  # fmt: skip
     return [Row(str(e.target.id), e.start, e.end) for e in found.entries]
 

@@ -37,6 +37,10 @@ def resolve(command: click.Command, words: list[str]) -> None:
     """Check subcommands, options and the number of arguments, as click would."""
     while isinstance(command, click.Group):
         context = click.Context(command)
+        _, words, _ = command.make_parser(context).parse_args(list(words))
+        if not words:
+            assert command.invoke_without_command, f"{command.name} needs a subcommand"
+            return
         _, found, words = command.resolve_command(context, words)
         assert found is not None
         command = found
@@ -44,6 +48,17 @@ def resolve(command: click.Command, words: list[str]) -> None:
     parser = command.make_parser(context)
     _, rest, _ = parser.parse_args(list(words))
     assert not rest, f"too many words: {rest}"
+
+
+@pytest.mark.parametrize("words", ["devices", "devices --timeout 1 --json", "devices check"])
+def test_a_command_that_does_something_by_itself_may_stand_alone(words: str) -> None:
+    resolve(toros, words.split())
+
+
+@pytest.mark.parametrize("words", ["", "database", "devices --no-such", "devices check too many"])
+def test_a_command_that_does_not_exist_is_found_out(words: str) -> None:
+    with pytest.raises((AssertionError, click.UsageError)):
+        resolve(toros, words.split())
 
 
 def test_there_are_examples() -> None:

@@ -13,6 +13,7 @@ from toros.devices.protocols import ShutterState
 from toros.dome.hands import Call, Crew, Hand, Poller
 from toros.dome.journal import Journal, Scribe, Written
 from toros.dome.memory import Memory, Remembered
+from toros.errors import TorosError
 
 T = TypeVar("T")
 
@@ -21,14 +22,26 @@ _SCRIBE = Scribe()
 
 
 class Hangs(BaseException):
-    """A call that does not come back yet; nothing that catches errors is to catch it."""
+    """A call that does not come back yet; nothing that catches errors is to catch it.
+
+    Parameters
+    ----------
+    rest : callable, optional
+        What is left of it once it was sent: it is on its way, and nobody can take it back.
+    """
+
+    def __init__(self, rest: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self.rest = rest
 
 
 class StepHand(Hand):
-    """Makes its calls when `work` is called; one that hangs is made when it no longer does."""
+    """Makes its calls when `work` is called; one that hangs ends when it no longer does."""
 
     begun = 0
     begun_s = 0.0
+    on_its_way: Callable[[], None] | None = None
+    """The rest of a command that was sent and hangs."""
 
     def begin(self, what: str, call: Callable[[], None]) -> Call:
         self.begun += 1
@@ -36,7 +49,7 @@ class StepHand(Hand):
         return super().begin(what, call)
 
     def work(self) -> None:
-        kept = []
+        kept: list[tuple[Call, Callable[[], None]]] = []
         while True:
             try:
                 begun, call = self._work.get_nowait()
@@ -47,8 +60,11 @@ class StepHand(Hand):
                 continue
             try:
                 self.carry_out(begun, call)
-            except Hangs:
-                kept.append((begun, call))
+            except Hangs as hang:
+                kept.append((begun, hang.rest or call))
+                self.on_its_way = hang.rest
+        if not kept:
+            self.on_its_way = None
         for item in kept:
             self._work.put(item)
 
@@ -103,22 +119,38 @@ class StepCrew(Crew):
         """Whether a call of such a hand is under way."""
         return any(not hand.free for hand in self.hands if hand.name.startswith(name))
 
+    def on_their_way(self) -> list[Callable[[], None]]:
+        """Return what is left of the commands that were sent and hang."""
+        return [hand.on_its_way for hand in self.hands if hand.on_its_way is not None]
+
 
 class StepDome(MemoryDome):
-    """A dome with faults, which keeps a record of what it was told while it moved."""
+    """A dome with faults, which keeps a record of what it was told while it moved.
+
+    It is judged when a command is sent. One that hangs arrives later, whatever moves by then,
+    and even when the daemon that has sent it is gone.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         super().__init__(travel_s=5.0, speed=20.0, now=now)
         self.hung: set[str] = set()
         self.lost: set[str] = set()
         self.wrongs: list[str] = []
-        self._open_hung = False
+        self.opens_sent = 0
+        self.orphans: list[Callable[[], None]] = []
         self.closed_s = now()
 
     def look(self) -> None:
-        """Note that it is closed, if so."""
+        """Note that it is closed, if so; take what daemons that are gone have sent."""
         if self.fraction() <= 0.0:
             self.closed_s = self.now()
+        orphans, self.orphans = self.orphans, []
+        for orphan in orphans:
+            try:
+                with suppress(TorosError):
+                    orphan()
+            except Hangs:
+                self.orphans.append(orphan)
 
     def _call(self, what: str, *, move: bool = True) -> None:
         name = what.split(maxsplit=1)[0]
@@ -126,29 +158,28 @@ class StepDome(MemoryDome):
             raise Hangs
         super()._call(what, move=move)
 
-    def _done(self, name: str) -> None:
+    def _arrive(self, name: str, command: Callable[[], None]) -> None:
+        try:
+            command()
+        except Hangs:
+            raise Hangs(lambda: self._arrive(name, command)) from None
         if name in self.lost:
             raise late()
 
     def open_shutter(self) -> None:
-        # A command that hung was sent before: what has begun to move since is not its fault.
-        hung, late = "open_shutter" in self.hung, self._open_hung
-        self._open_hung = hung
-        if not hung and not late and 0.0 < self.fraction() < 1.0:
+        self.opens_sent += 1
+        if 0.0 < self.fraction() < 1.0:
             self.wrongs.append("told to open while the shutter moves")
-        super().open_shutter()
-        self._done("open_shutter")
+        self._arrive("open_shutter", super().open_shutter)
 
     def close_shutter(self) -> None:
-        super().close_shutter()
-        self._done("close_shutter")
+        self._arrive("close_shutter", super().close_shutter)
 
     def slew_to_azimuth(self, azimuth: float) -> None:
-        turning = self.now() - self.turned_s < 18.0 and self.azimuth_now() != self.target_deg
-        if "slew_to_azimuth" not in self.hung and turning:
+        if self.now() - self.turned_s < 18.0 and self.azimuth_now() != self.target_deg:
             self.wrongs.append("told to turn while it turns")
-        super().slew_to_azimuth(azimuth)
-        self._done("slew_to_azimuth")
+        turn = super().slew_to_azimuth
+        self._arrive("slew_to_azimuth", lambda: turn(azimuth))
 
     def azimuth_now(self) -> float:
         return super()._azimuth()

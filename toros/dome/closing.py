@@ -23,6 +23,8 @@ _IGNORED_S = 2.0
 """A command that was taken moves the shutter within this time [s]."""
 _ERROR_S = 5.0
 _OVERDUE_S = 10.0
+_STOPPED_S = 5.0
+"""A closing that begins so soon after a stop goes on with the one that was stopped [s]."""
 
 
 @dataclass
@@ -36,6 +38,8 @@ class Closing:
         When it was wished for, as time since the boot [s].
     ordered : bool
         A person has ordered it; no override holds it off.
+    waits_s : float
+        Since when a roll-off roof waits for the mount: a stop in between prolongs it not [s].
     due_s : float or None
         When the roof was first free to move: a roll-off roof waits for the mount [s].
     sent_s : float or None
@@ -53,6 +57,7 @@ class Closing:
     why: tuple[str, ...]
     began_s: float
     ordered: bool
+    waits_s: float
     due_s: float | None = None
     sent_s: float | None = None
     closed_s: float | None = None
@@ -87,6 +92,7 @@ class ClosingLane:
         self._may_send = may_send
         self._timeout_s = timeout_s
         self._hands = [crew.hand(f"dome-close-{n}") for n in range(1, _HANDS + 1)]
+        self._stopped: tuple[float, float] | None = None
         # Orders come in threads of their own; held for a few assignments.
         self._lock = threading.RLock()
 
@@ -98,16 +104,29 @@ class ClosingLane:
         with self._lock:
             current = self.current
             if current is None:
-                current = self.current = Closing(why, now_s, ordered)
+                current = self.current = Closing(why, now_s, ordered, self._waits_since(now_s))
             elif ordered:
                 current.ordered = True
             self._send(current, now_s)
         return current
 
     def drop(self) -> None:
-        """Give the closing up: it was held off, or all motion was stopped."""
+        """Give the closing up: it was held off."""
         with self._lock:
             self.current = None
+
+    def stop(self, now_s: float) -> None:
+        """Give the closing up for the moment: all motion was stopped."""
+        with self._lock:
+            current, self.current = self.current, None
+            if current is not None:
+                self._stopped = (current.waits_s, now_s)
+
+    def _waits_since(self, now_s: float) -> float:
+        stopped, self._stopped = self._stopped, None
+        if stopped is None or now_s - stopped[1] > _STOPPED_S:
+            return now_s
+        return stopped[0]
 
     def overdue(self, now_s: float) -> bool:
         """Tell whether the shutter should have been closed by now, since it was free to move."""

@@ -402,7 +402,7 @@ class Controller:
         if now_s > self._paused_until_s + _STOP_AGAIN_S:  # nobody keeps a dome open by stopping
             self._paused_until_s = now_s + _STOP_PAUSE_S
         stopped = OrderCancelled(f"all motion was stopped by {user or 'somebody'}")
-        self.closing.drop()
+        self.closing.stop(now_s)
         self.opening.end(stopped)
         self.motion.cancel(stopped)
         self.parks.leave()

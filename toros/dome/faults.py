@@ -82,7 +82,7 @@ class Faults:
             found.append(f"the shutter was not closed {limit_s:g} s after the command")
             self.alarm.sound("closing", f"{found[-1]}; it is told again without end", now_s)
         limit_s = self._settings.park_timeout_s
-        if current.due_s is None and now_s - current.began_s > limit_s:
+        if current.due_s is None and now_s - current.waits_s > limit_s:
             found.append(f"the roof is held open: the mount did not park in {limit_s:g} s")
             self.alarm.sound("park", f"{found[-1]}; it is tried again without end", now_s)
         return found

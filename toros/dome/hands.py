@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from toros.dome.weather.observation import boot_time
+from toros.clock import boot_time
 from toros.errors import TorosError
 
 log = logging.getLogger(__name__)

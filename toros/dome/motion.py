@@ -115,7 +115,8 @@ class Motion:
         last = self._hand.last
         if body is None or now_s - body.began_s > FRESH_S:
             return False
-        if last is not None and (last.ended_s is None or body.began_s < last.ended_s):
+        # What was asked at the same moment may have been told before the command came.
+        if last is not None and (last.ended_s is None or body.began_s <= last.ended_s):
             return False
         return body.value.slewing is False
 

@@ -188,7 +188,7 @@ class Parks:
         if closing.sent_s is not None or self._mount.parked_since(closing.began_s):
             return True
         self._mount.want()
-        over = self._now() - closing.began_s >= self._settings.park_timeout_s
+        over = self._now() - closing.waits_s >= self._settings.park_timeout_s
         return over and self._settings.on_park_timeout == "close"
 
     def pursue_dome(self, ended: Turn | None, now_s: float) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
 from typing import Any, Literal
 
 from toros.dome import report
-from toros.dome.arrivals import Arrivals
 from toros.dome.controller import Controller
 from toros.dome.journal import Written
 from toros.dome.rules import Mode
-from toros.errors import NotSupported, OrderCancelled, TorosError
+from toros.errors import NotSupported, TorosError
 from toros.frontdesk import resources
 from toros.frontdesk.desk import Asked, FrontDesk, user_of
 from toros.frontdesk.registry import Registry
@@ -33,7 +32,7 @@ from toros.workorders.dome import (
 
 registry = Registry("dome")
 
-_STALE_S = 60.0
+_SOON_S = 60.0
 """An order to move that has waited for so long is not carried out any more [s]."""
 _JOURNAL_S = 1.0
 _POLL_S = 0.2
@@ -46,7 +45,6 @@ class Resources(resources.Resources):
     """The control loop, and what it tells."""
 
     controller: Controller
-    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def state(self) -> dict[str, Any]:
         """Return what `status` tells of the dome."""
@@ -168,26 +166,21 @@ def sync_azim(_order: SyncAzim, _asked: Asked) -> dict[str, Any]:
 
 
 def _may_open(order: OpenDome, desk: FrontDesk) -> None:
-    controller = _controller(desk)
-    controller.check_opening(*_who(order), for_lease=order.holder is not None)
-    _resources(desk).arrivals.note(order, controller.now())
+    _controller(desk).check_opening(*_who(order), for_lease=order.holder is not None)
 
 
 def _may_turn(order: SetAzim | SetCoordinates | ParkPosition, desk: FrontDesk) -> None:
-    controller = _controller(desk)
-    controller.turning.check(*_who(order), for_lease=order.holder is not None)
-    _resources(desk).arrivals.note(order, controller.now())
+    _controller(desk).turning.check(*_who(order), for_lease=order.holder is not None)
 
 
 def _who(order: Moving) -> tuple[str]:
     return (order.holder or order.user or "",)
 
 
-@registry.serves(OpenDome, check=_may_open)
+@registry.serves(OpenDome, check=_may_open, within_s=_SOON_S)
 def open_dome(order: OpenDome, task: Task) -> dict[str, Any]:
     """Open, and wait for the shutter's word."""
     controller = _controller(task)
-    _refuse_if_stale(order, task)
     opening = controller.open(*_who(order), for_lease=order.holder is not None)
     try:
         _wait(opening.done, task, lambda: "the shutter opens")
@@ -197,19 +190,19 @@ def open_dome(order: OpenDome, task: Task) -> dict[str, Any]:
     return _value(opening.error)
 
 
-@registry.serves(SetAzim, check=_may_turn)
+@registry.serves(SetAzim, check=_may_turn, within_s=_SOON_S)
 def set_azim(order: SetAzim, task: Task) -> dict[str, Any]:
     """Turn, and wait until the dome stands there."""
     return _turn(order, task, order.azim)
 
 
-@registry.serves(SetCoordinates, check=_may_turn)
+@registry.serves(SetCoordinates, check=_may_turn, within_s=_SOON_S)
 def set_coordinates(order: SetCoordinates, task: Task) -> dict[str, Any]:
     """Turn the slit to the direction's azimuth, whatever its altitude."""
     return _turn(order, task, order.az)
 
 
-@registry.serves(ParkPosition, check=_may_turn)
+@registry.serves(ParkPosition, check=_may_turn, within_s=_SOON_S)
 def park_position(order: ParkPosition, task: Task) -> dict[str, Any]:
     """Turn to the park position, and wait until the dome stands there."""
     return _turn(order, task, None)
@@ -219,7 +212,6 @@ def _turn(
     order: SetAzim | SetCoordinates | ParkPosition, task: Task, azimuth_deg: float | None
 ) -> dict[str, Any]:
     controller = _controller(task)
-    _refuse_if_stale(order, task)
     target: float | Literal["park"] = azimuth_deg if azimuth_deg is not None else "park"
     turn = controller.turning.begin(target, *_who(order), for_lease=order.holder is not None)
     try:
@@ -239,27 +231,3 @@ def _value(error: TorosError | None) -> dict[str, Any]:
     if error is not None:
         raise error
     return {"value": True}
-
-
-def _refuse_if_stale(order: Moving, task: Task) -> None:
-    """Refuse what has waited: the dome does not move by surprise when a database comes back.
-
-    How long it has waited is counted by a clock that nobody sets, and which the database does
-    not know: what an earlier process has received is refused.
-
-    Raises
-    ------
-    OrderCancelled
-    """
-    resources = _resources(task)
-    waited_s = resources.arrivals.age_s(order, resources.controller.now())
-    if waited_s is None:
-        raise OrderCancelled(
-            "the order is from before a restart of the dome's daemon, or was interrupted; "
-            "send it again"
-        )
-    if waited_s > _STALE_S:
-        raise OrderCancelled(
-            f"the order has waited {waited_s:.0f} s, and the dome moves within {_STALE_S:g} s of "
-            "an order or not at all; send it again"
-        )

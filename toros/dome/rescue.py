@@ -91,7 +91,7 @@ class Rescue:
 
     def _roof_may_move(self, now_s: float) -> bool:
         if self._own is None:
-            self._own = Closing(_WHY, now_s, ordered=False)
+            self._own = Closing(_WHY, now_s, ordered=False, waits_s=now_s)
         controller = self._controller
         return controller.parks.roof_may_move(controller.closing.current or self._own)
 

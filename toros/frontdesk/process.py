@@ -280,12 +280,15 @@ class _Preparing:
         self._resources = resources
         self._independent = daemon.independent
         self._told = ""
+        self._resources_know = False
 
     def done(self) -> bool:
         """Try; False while the database is away."""
         try:
             schema.prepare(self._database)
-            self._resources.database_is_ready()
+            if not self._resources_know:  # the worker may meet a database that is away again
+                self._resources.database_is_ready()
+                self._resources_know = True
             self._worker.start()
         except (DatabaseUnavailable, DiskFull) as error:
             log.debug("waiting for the database: %s", error.message)

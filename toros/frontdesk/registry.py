@@ -39,12 +39,14 @@ class Registry:
         self.handlers: dict[type[WorkOrder], Handler] = {}
         self.checks: dict[type[WorkOrder], Check] = {}
         self.appraisals: dict[type[WorkOrder], Appraise] = {}
+        self.within_s: dict[type[WorkOrder], float] = {}
 
     def serves(
         self,
         request: type[WorkOrder],
         check: Check | None = None,
         appraise: Appraise | None = None,
+        within_s: float | None = None,
     ) -> Callable[[H], H]:
         """Tie a handler to a request.
 
@@ -57,11 +59,16 @@ class Registry:
         appraise : callable, optional
             Called likewise; returns the order's priority, 0 to 10, and the reasons for it,
             which the receipt tells. Without it the sender's own priority counts.
+        within_s : float, optional
+            The order begins so soon after its receipt, or not at all [s]: nothing moves by
+            surprise when a database or a daemon comes back.
         """
         if check is not None:
             self.checks[request] = check
         if appraise is not None:
             self.appraisals[request] = appraise
+        if within_s is not None:
+            self.within_s[request] = within_s
 
         def tie(handler: H) -> H:
             if request in self.handlers:

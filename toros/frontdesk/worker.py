@@ -377,6 +377,7 @@ class Worker:
 
     def _handle(self, claimed: ClaimedOrder, task: Task) -> dict[str, Any]:
         order = parse({"request": claimed.request, **claimed.content}, self.registry.service)
+        _refuse_if_stale(claimed, self.registry.within_s.get(type(order)))
         log.info("%s begins, attempt %d", claimed.request, claimed.attempts)
         return self.registry.handlers[type(order)](order, task)
 
@@ -401,3 +402,23 @@ class Worker:
             log.warning(
                 "the end of the order is not recorded, it will be resumed: %s", error.message
             )
+
+
+def _refuse_if_stale(claimed: ClaimedOrder, within_s: float | None) -> None:
+    """Refuse what begins soon or not at all, and has waited.
+
+    Raises
+    ------
+    OrderCancelled
+    """
+    if within_s is None:
+        return
+    if claimed.waited_s is None:
+        raise OrderCancelled(
+            f"{claimed.request} is from before a restart, or was interrupted; send it again"
+        )
+    if claimed.waited_s > within_s:
+        raise OrderCancelled(
+            f"{claimed.request} has waited {claimed.waited_s:.0f} s, and begins within "
+            f"{within_s:g} s or not at all; send it again"
+        )

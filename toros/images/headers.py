@@ -7,8 +7,8 @@ a COMMENT says so: an odd name never costs a frame.
 References
 ----------
 FITS Standard 4.0 (2018): section 4.3.2 (units in comments), 4.4.2 (reserved
-keywords), 8 and 9 (coordinates and times; tables 22 and 35). SBFITSEXT 1.0 and
-its use by MaxIm DL (IMAGETYP, SET-TEMP, FOCALLEN, XPIXSZ, OBJCTRA and others).
+keywords), 8 and 9 (coordinates and times). SBFITSEXT 1.0 and its use by MaxIm DL
+(IMAGETYP, SET-TEMP, FOCALLEN, XPIXSZ, OBJCTRA and others).
 Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3 (TAN).
 """
 

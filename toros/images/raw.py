@@ -135,7 +135,7 @@ def _sum(content: bytes) -> int:
 
 
 def _fold(total: int) -> int:
-    """Return the ones' complement sum of 32 bits (FITS Standard 4.0, appendix J.1)."""
+    """Return the ones' complement sum of 32 bits (FITS Standard 4.0, appendix J)."""
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total
@@ -176,7 +176,7 @@ def _padded(header: str) -> bytes:
 
 
 def _encode_sum(value: int) -> str:
-    """Write a sum as 16 letters and digits (FITS Standard 4.0, appendix J.2)."""
+    """Write a sum as 16 letters and digits (FITS Standard 4.0, appendix J)."""
     coded = [""] * 16
     for place, byte in enumerate(value.to_bytes(4, "big")):
         quarter = byte // 4 + ord("0")

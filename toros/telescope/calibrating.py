@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 
 _TRIES = 3
 _FLAT_FRAMES = 3
-"""Frames for each flat that is wanted, trials included, before it is given up."""
+"""Frames for each flat that is wanted, before it is given up."""
+_LOOKS = 30
+"""Frames that only look how bright it is: every few minutes for as long as is waited."""
 _LONGEST_WAIT_S = 3600.0
 _SATURATED = 0.95
 
@@ -182,9 +184,10 @@ class Calibrator:
     ) -> Taken:
         taken, samples = Taken(), list[Sample]()
         waited_s = lead_s = 0.0
-        pointed = -1
+        pointed, looks = -1, 0
         while len(taken.files) < count:
-            if len(samples) >= _FLAT_FRAMES * count + _FLAT_FRAMES:
+            tries = len(samples) - looks
+            if tries >= _FLAT_FRAMES * count + _FLAT_FRAMES or looks >= _LOOKS:
                 taken.reason = f"{len(samples)} frames were tried; {taken.reason}"
                 break
             if control.light != "lamp" and pointed != len(samples):
@@ -198,15 +201,13 @@ class Calibrator:
             if advice.verdict is Verdict.WAIT:
                 waited_s += advice.wait_s
                 self._hardware.wait(advice.wait_s)
-                if samples and samples[-1].level_adu >= control.saturation_adu:
-                    # It tells nothing of how bright the light is now: a new first look.
-                    samples.clear()
                 continue
             sample = self._flat(control, advice, Purpose(
                 "flat", advice.exposure_s, filter=chosen, order_id=order_id), taken)  # fmt: skip
             # What goes by before the shutter opens counts, in an accelerated time above all.
             lead_s = max(0.0, sample.start_s - asked_s)
             samples.append(sample)
+            looks += advice.look
         else:
             taken.reason = ""
         return taken

@@ -152,6 +152,8 @@ class DomeLink:
         if not self._told_away:
             log.error("the dome's daemon does not answer as it should: %s", error.message)
             self._told_away = True
+        # A call that timed out is not due again at once: the loop has a mount to park.
+        self._last = time.monotonic()
         self.view = DomeView(
             reasons=(f"the dome's daemon: {error.message}",), heard_at=time.monotonic()
         )

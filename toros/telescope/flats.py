@@ -8,8 +8,10 @@ so an exposure that starts at t and shall gather S above the bias takes ::
 
     e = ln(1 + g S / R(t)) / g
 
-R is known from what has been taken, and so is g from the second frame on; the published
-value is where it begins. A lamp is the case g = 0. Nothing here waits or exposes.
+R is known from the latest frame, and so is g from the second frame on; the published
+value is where it begins. A saturated frame tells only how bright it is at least, a dark one how
+bright at most: they are followed by another look as soon as the twilight may have the light.
+A lamp is the case g = 0. Nothing here waits or exposes.
 
 References
 ----------
@@ -36,7 +38,9 @@ _SLOWEST, _FASTEST = 0.3, 2.0  # times that; at high latitudes the sun sets slow
 _RECENT = 4
 _LEAST_SIGNAL = 0.002  # of the target: with less, a frame tells only that it is dark
 _SPARE = 0.8  # of the tolerance; the rest is for what the prediction misses
+_ROUNDING = 1e-6
 _WAIT_S = (5.0, 120.0)
+_FRESH_S = 300.0  # so long after its end a frame still tells the light by the usual pace
 # How bright flats by the twilight are through usual filters, relative to one another: the
 # width of the band, the colour of the sky and of a silicon detector. Only their order counts.
 _BRIGHTNESS = {
@@ -86,12 +90,15 @@ class Advice:
     wait_s : float [s]
         For WAIT: then ask again, at the latest.
     reason : str
+    look : bool
+        The exposure is to tell how bright it is; it comes near the target by chance.
     """
 
     verdict: Verdict
     exposure_s: float = 0.0
     wait_s: float = 0.0
     reason: str = ""
+    look: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ class FlatControl:
         return off <= self.tolerance and level_adu < self.saturation_adu
 
     def advise(self, start_s: float, taken: Sequence[Sample]) -> Advice:
-        """Say what to do next.
+        """Say what to do next; after a wait, ask again with the same samples.
 
         Parameters
         ----------
@@ -154,19 +161,43 @@ class FlatControl:
             Of this filter and twilight, the oldest first; none before the first.
         """
         if not taken:
-            return Advice(Verdict.EXPOSE, self.shortest_s, reason="a first look at the light")
+            return self._look(self.shortest_s, "a first look at the light")
         last = taken[-1]
-        if last.level_adu >= self.saturation_adu:
-            return self._saturated(last)
-        grows = self._growth(taken)
-        rate = self._rate(last, grows) * math.exp(grows * (start_s - last.start_s))
-        if last.level_adu - self.bias_adu < _LEAST_SIGNAL * self._signal:
-            rate = 0.0
-        exposure = min(max(_exposure(self._signal, rate, grows), self.shortest_s), self.longest_s)
-        gathered = rate * _effective(exposure, grows) / self._signal
-        if abs(gathered - 1) <= _SPARE * self.tolerance:
-            return Advice(Verdict.EXPOSE, exposure, reason=f"{gathered:.0%} of the target")
-        return self._too_bright(gathered) if gathered > 1 else self._too_faint(gathered)
+        saturated, dark = last.level_adu >= self.saturation_adu, self._is_dark(last)
+        if saturated and last.exposure_s > self.shortest_s:
+            return self._look(self.shortest_s, "the last one is saturated: once more, short")
+        grows, passed = self._growth(taken), start_s - last.start_s
+        rate = self._rate(last, grows)
+        light = rate * math.exp(grows * passed)
+        exposure, share = self._best(light, grows)
+        shares = [share]
+        if passed - last.exposure_s > _FRESH_S:
+            # The light may have changed at any pace since: both ends have to agree.
+            paces = (_SLOWEST * self._expected_growth, _FASTEST * self._expected_growth)
+            shares = [self._best(rate * math.exp(pace * passed), grows)[1] for pace in paces]
+        margin = _SPARE * self.tolerance
+        # What is saturated tells how bright it is at least, what is dark how bright at most.
+        if min(shares) > 1 + (_ROUNDING if saturated else margin) and not dark:
+            return self._too_bright(share, grows)
+        if max(shares) < 1 - margin and not saturated:
+            return self._too_faint(share, grows)
+        if saturated or dark or abs(share - 1) > margin:
+            return self._look(
+                self.shortest_s if saturated else exposure, "another look at the light"
+            )
+        return Advice(Verdict.EXPOSE, exposure, reason=f"{share:.0%} of the target")
+
+    def _best(self, light: float, grows: float) -> tuple[float, float]:
+        """Return the exposure for a light [ADU/s], and what it gathers of the target."""
+        wanted = _exposure(self._signal, light, grows)
+        exposure = min(max(wanted, self.shortest_s), self.longest_s)
+        return exposure, light * _effective(exposure, grows) / self._signal
+
+    def _look(self, exposure_s: float, why: str) -> Advice:
+        return Advice(Verdict.EXPOSE, exposure_s, reason=why, look=True)
+
+    def _is_dark(self, sample: Sample) -> bool:
+        return sample.level_adu - self.bias_adu < _LEAST_SIGNAL * self._signal
 
     @property
     def _signal(self) -> float:
@@ -177,8 +208,8 @@ class FlatControl:
         return {"evening": -TWILIGHT_PER_S, "morning": TWILIGHT_PER_S, "lamp": 0.0}[self.light]
 
     def _rate(self, sample: Sample, grows: float) -> float:
-        """Return the light at a sample's start [ADU/s]."""
-        signal = max(sample.level_adu - self.bias_adu, 0.0)
+        """Return the light at a sample's start [ADU/s]; of a dark one, what it is at most."""
+        signal = max(sample.level_adu - self.bias_adu, _LEAST_SIGNAL * self._signal)
         return signal / _effective(sample.exposure_s, grows)
 
     def _growth(self, taken: Sequence[Sample]) -> float:
@@ -196,26 +227,24 @@ class FlatControl:
         low, high = sorted((expected * _SLOWEST, expected * _FASTEST))
         return min(max(slope, low), high)
 
-    def _saturated(self, last: Sample) -> Advice:
-        if last.exposure_s > self.shortest_s:
-            return Advice(
-                Verdict.EXPOSE,
-                self.shortest_s,
-                reason="the last one is saturated: once more, short",
-            )
-        return self._too_bright(self.saturation_adu / self.target_adu)
-
-    def _too_bright(self, gathered: float) -> Advice:
-        what = f"the shortest exposure gives {gathered:.0%} of the target or more: too bright"
+    def _too_bright(self, share: float, grows: float) -> Advice:
+        what = f"the shortest exposure gives {share:.0%} of the target or more: too bright"
         if self.light == "evening":
-            return Advice(Verdict.WAIT, wait_s=_until(gathered, self.tolerance), reason=what)
+            return Advice(Verdict.WAIT, wait_s=self._until(share, grows), reason=what)
         return Advice(Verdict.END, reason=what)
 
-    def _too_faint(self, gathered: float) -> Advice:
-        what = f"the longest exposure gives {gathered:.0%} of the target: too faint"
+    def _too_faint(self, share: float, grows: float) -> Advice:
+        what = f"the longest exposure gives {share:.0%} of the target or less: too faint"
         if self.light == "morning":
-            return Advice(Verdict.WAIT, wait_s=_until(gathered, self.tolerance), reason=what)
+            return Advice(Verdict.WAIT, wait_s=self._until(share, grows), reason=what)
         return Advice(Verdict.END, reason=what)
+
+    def _until(self, share: float, grows: float) -> float:
+        """Return how long the twilight takes to come near the target [s]."""
+        low, high = _WAIT_S
+        # As soon as an exposure at the limit is half its tolerance away.
+        ratio = abs(math.log(share)) - math.log1p(self.tolerance / 2)
+        return min(max(ratio / abs(grows), low), high)
 
 
 def order_filters(
@@ -261,13 +290,3 @@ def _exposure(signal: float, rate: float, grows: float) -> float:
         return signal / rate
     grown = 1 + grows * signal / rate
     return math.log(grown) / grows if grown > 0 else math.inf
-
-
-def _until(gathered: float, tolerance: float) -> float:
-    """Return how long the twilight takes to come near the target [s]."""
-    low, high = _WAIT_S
-    if gathered <= 0:
-        return high
-    # As soon as an exposure at the limit is half its tolerance away.
-    ratio = abs(math.log(gathered)) - math.log1p(tolerance / 2)
-    return min(max(ratio / TWILIGHT_PER_S, low), high)

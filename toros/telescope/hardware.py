@@ -86,6 +86,7 @@ class Hardware:
         self._clock = clock
         self._pulse = pulse
         self._never = threading.Event()
+        self._camera_silent_until = -1e9
         self._facts: protocols.CameraFacts | None = None
 
     @property
@@ -303,12 +304,21 @@ class Hardware:
         self._beat()
 
     def stop_exposure(self) -> None:
-        """End a running exposure; what cannot be ended is left to the next one."""
+        """End a running exposure; what cannot be ended is left to the next one.
+
+        A camera that has just been silent is not waited for again: there is a mount to park.
+        """
+        if time.monotonic() >= self._camera_silent_until:
+            self._end_exposure()
+
+    def _end_exposure(self) -> None:
         try:
             if self.camera.state() is not CameraState.IDLE:
                 self.camera.abort_exposure()
         except DeviceError as error:
             log.warning("the exposure could not be ended: %s", error.message)
+            if isinstance(error, DeviceTimeout):
+                self._camera_silent_until = time.monotonic() + _PATIENCE_S
 
     def open_cover(self) -> None:
         """Open the mirror cover, if there is one, and put the lamp out."""
@@ -371,7 +381,7 @@ class Hardware:
     def abort(self) -> None:
         """Stop slew and exposure at once; from any thread."""
         if self.devices.camera is not None:
-            self.stop_exposure()
+            self._end_exposure()
         mount = self.devices.mount
         if mount is not None:
             try:

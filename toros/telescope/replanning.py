@@ -15,6 +15,9 @@ from toros.telescope.target_queue import TargetQueue
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 3.0
+_LOOK_S = 1.0
+_STEP_S = 30.0
+"""By so much more or less than the time that nobody sets the clock must have moved [s], real."""
 
 
 class Replanning:
@@ -42,6 +45,7 @@ class Replanning:
         self._record = record
         self._camera = camera
         self._clock = clock
+        self._ahead_s = self._ahead()
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="planning", daemon=True)
@@ -63,16 +67,33 @@ class Replanning:
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            self._wanted.wait()
+            wanted = self._wanted.wait(_LOOK_S)
             self._wanted.clear()
             if self._ending.is_set():
                 return
             try:
-                self._plan()
+                if self._clock_was_set() or wanted:
+                    self._plan()
+                else:
+                    continue
             except Exception:  # without a plan the next target is chosen all the same
                 log.exception("a defect in planning")
             # Targets that come one after another need no plan each.
             self._ending.wait(_PAUSE_S / min(max(self._clock.rate, 1.0), 30.0))
+
+    def _ahead(self) -> float:
+        """Return by how much the clock is ahead of the time that nobody sets [s]."""
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+    def _clock_was_set(self) -> bool:
+        """Tell whether somebody has set the clock since this was asked the last time."""
+        before, self._ahead_s = self._ahead_s, self._ahead()
+        step_s = self._ahead_s - before
+        if abs(step_s) < _STEP_S * max(1.0, self._clock.rate):
+            return False
+        log.warning("the clock was set by %+.0f s; what is left of the night is planned anew",
+                    step_s)  # fmt: skip
+        return True
 
     def _plan(self) -> None:
         rows = self._targets.rows()

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
-from toros.database.models import WorkOrder
 from toros.devices.protocols import Pointing
 from toros.errors import (
-    Interrupted,
     InvalidField,
     NeverObservable,
     NightFaultLatched,
@@ -39,6 +35,8 @@ from toros.workorders import telescope as orders
 registry = Registry("telescope")
 
 _POLL_S = 0.2
+_SOON_S = 60.0
+"""What a person asks for begins so soon, or not at all [s]."""
 _STORED_S = 20.0
 
 
@@ -73,6 +71,8 @@ class Resources(resources.Resources):
         self.parts.targets.start()
         self.parts.replanning.start()
         self.parts.ready.set()
+        if self.engine is not None:
+            self.engine.wake()  # it waits after an error: the lease may not last so long
 
     def close(self) -> None:
         """Record what waits, and end."""
@@ -328,22 +328,8 @@ def _do(
 ) -> dict[str, Any]:
     own = _own(task)
     engine = own.moving()
-    _refuse_if_interrupted(task)
     job = Job(what, lambda: run(own.parts), needs_sky, calibrates)
     return engine.do(job, alive=lambda: task.progress(0.5, what))
-
-
-def _refuse_if_interrupted(task: Task) -> None:
-    """Refuse what a restart has interrupted: the telescope does not move by surprise.
-
-    Raises
-    ------
-    Interrupted
-    """
-    with task.database.reading() as session:
-        attempts = session.scalar(select(WorkOrder.attempts).where(WorkOrder.id == task.row))
-    if attempts is not None and attempts > 1:
-        raise Interrupted("a restart has interrupted the order; send it again")
 
 
 def _is_free(what: str, *, needs_sky: bool) -> Callable[[Any, FrontDesk], None]:
@@ -366,7 +352,7 @@ def _hand_over(task: Task, told: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-@registry.serves(orders.Point, check=_is_free("pointing", needs_sky=True))
+@registry.serves(orders.Point, check=_is_free("pointing", needs_sky=True), within_s=_SOON_S)
 def point(order: orders.Point, task: Task) -> dict[str, Any]:
     """Point the telescope."""
 
@@ -378,7 +364,9 @@ def point(order: orders.Point, task: Task) -> dict[str, Any]:
     return _do(task, "pointing", run, needs_sky=True)
 
 
-@registry.serves(orders.TakeImages, check=_is_free("taking images", needs_sky=True))
+@registry.serves(
+    orders.TakeImages, check=_is_free("taking images", needs_sky=True), within_s=_SOON_S
+)
 def take_images(order: orders.TakeImages, task: Task) -> dict[str, Any]:
     """Take exposures where the telescope points."""
 
@@ -412,7 +400,7 @@ def _can_be_taken(order: orders.TakeCalibrationFrames, desk: FrontDesk) -> None:
     own.moving().check_free(f"taking {order.type} frames", needs_sky=needs_sky)
 
 
-@registry.serves(orders.TakeCalibrationFrames, check=_can_be_taken)
+@registry.serves(orders.TakeCalibrationFrames, check=_can_be_taken, within_s=_SOON_S)
 def take_calibration_frames(order: orders.TakeCalibrationFrames, task: Task) -> dict[str, Any]:
     """Take biases, darks or flats."""
     own = _own(task)

@@ -94,7 +94,7 @@ class TargetQueue:
         self._news = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="targets", daemon=True)
-        self._idle_until = clock.now()
+        self._idle_until_s = -1e9
         self._seen = self._seen_alerts = -1
         self._looked_s = -1e9
         self.version = 0
@@ -258,14 +258,17 @@ class TargetQueue:
         """
         version = self.version
         rows = [row for row in self.rows() if row.id not in without]
-        if not rows or (version == self._seen and self._clock.now() < self._idle_until):
+        # By a clock that nobody sets: an hour back must not be an hour without a target.
+        now_s = self._clock.monotonic()
+        if not rows or (version == self._seen and now_s < self._idle_until_s):
             return None
         self._seen = version
         # An alert's target would interrupt any other: it comes first.
         alerts = self._planner.startable([r for r in rows if r.observing_class == "alert"])
         if alerts:
             return alerts[0]
-        chosen, self._idle_until = self._planner.next(rows, pointing, self.plan)
+        chosen, until = self._planner.next(rows, pointing, self.plan)
+        self._idle_until_s = now_s + (until - self._clock.now()).total_seconds()
         return chosen
 
     def filters(self) -> list[str | None]:
@@ -304,7 +307,8 @@ class TargetQueue:
     def took(self, row: TargetRow, path: Path) -> TargetRow:
         """Record an exposure of a target; return the target as it is now."""
         now = replace(row, exposures_done=row.exposures_done + 1)
-        self._change(now, progress_of(row.id, exposures_done=now.exposures_done))
+        # Also of a target that was withdrawn meanwhile: it may be on a list again.
+        self._change(now, progress_of(row.id, during=None, exposures_done=now.exposures_done))
         order = self._order_of(row)
         if order is not None:
             done, wanted = now.exposures_done, now.number_of_exposures

@@ -323,22 +323,26 @@ def _lights_of(session: Session, number: int) -> int:
     return found or 0
 
 
-def progress_of(number: int, *, during: Collection[str] = OPEN_STATES, **values: Any) -> Work:
+def progress_of(
+    number: int, *, during: Collection[str] | None = OPEN_STATES, **values: Any
+) -> Work:
     """Make the unit of work that changes a target's progress; it may be carried out twice.
 
     Parameters
     ----------
     number : int
-    during : collection of str
+    during : collection of str or None
         It changes nothing in other states: a target that was withdrawn meanwhile stays so.
+        None for what is true in any state.
     **values
         What becomes of the columns.
     """
 
     def change(session: Session) -> None:
-        session.execute(
-            update(Target).where(Target.id == number, Target.state.in_(during)).values(**values)
-        )
+        chosen = update(Target).where(Target.id == number)
+        if during is not None:
+            chosen = chosen.where(Target.state.in_(during))
+        session.execute(chosen.values(**values))
 
     return change
 

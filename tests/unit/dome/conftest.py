@@ -84,7 +84,7 @@ class Bench:
 
     def renew(self, holder: str = "night", azimuth_deg: float | None = None) -> None:
         controller = self.controllers[-1]
-        from toros.dome.weather.observation import boot_time
+        from toros.clock import boot_time
 
         controller.rights.renew(holder, boot_time(), None, 45.0, azimuth_deg)
 

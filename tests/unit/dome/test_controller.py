@@ -10,10 +10,10 @@ import pytest
 
 from tests.unit.dome.conftest import Bench, until
 from tests.unit.dome.devices import MemoryDome, MemoryMount, late
+from toros.clock import boot_time
 from toros.devices.protocols import ShutterState
 from toros.dome import report
 from toros.dome.rules import Mode
-from toros.dome.weather.observation import boot_time
 from toros.errors import (
     DeviceUnreachable,
     DomeBusy,
@@ -692,6 +692,19 @@ def test_stop_leaves_the_mount(bench):
     told = len(bench.mount.calls)
     time.sleep(5.6)
     assert len(bench.mount.calls) == told
+
+
+def test_a_stop_does_not_let_a_roof_wait_for_its_park_once_more(bench):
+    bench.change(enclosure="roll-off", park_timeout_s=4.0)
+    bench.mount = MemoryMount(park_s=None)
+    controller = bench.opened()
+    bad = bench.sky.turn_bad()
+    time.sleep(2.5)
+    assert controller.closing.current is not None
+    controller.stop_motion(StopDome(id="s"), "eve")
+    until(lambda: commands_to_close_after(bench, bad), 10.0)
+    # The pause after a stop ends later than the wait for the park would have.
+    assert 4.0 < commands_to_close_after(bench, bad)[0] < 7.0
 
 
 def test_a_roof_that_waits_for_the_park_is_not_late(bench):

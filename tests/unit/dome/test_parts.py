@@ -23,7 +23,6 @@ from toros.database.orders import Orders
 from toros.database.session import Database
 from toros.dome import lastgood
 from toros.dome.alarm import Alarm
-from toros.dome.arrivals import Arrivals
 from toros.dome.daemon import Configuration, running
 from toros.dome.heartbeat import Heartbeat
 from toros.dome.journal import Journal, Scribe, append_line
@@ -34,7 +33,7 @@ from toros.dome.motion import off_by
 from toros.dome.rules import Mode
 from toros.errors import ConfigurationError, LeaseHeld, OrderCancelled, StorageFailed
 from toros.workorders import parse
-from toros.workorders.dome import CloseDome, SetAzim
+from toros.workorders.dome import CloseDome
 
 
 @pytest.fixture
@@ -321,19 +320,6 @@ def test_a_state_folder_that_cannot_be_written_is_told(configuration):
     copy.write_text("a file")
     with pytest.raises(StorageFailed):
         lastgood.keep(settings)
-
-
-# Arrivals
-
-
-def test_an_order_is_as_old_as_its_arrival_and_begun_once():
-    arrivals = Arrivals()
-    arrivals.note(SetAzim(id="1", azim=3.0), 100.0)
-    arrivals.note(SetAzim(azim=3.0), 110.0)
-    assert arrivals.age_s(SetAzim(id="1", azim=3.0), 130.0) == 30.0
-    assert arrivals.age_s(SetAzim(id="1", azim=3.0), 130.0) is None  # begun already
-    assert arrivals.age_s(SetAzim(azim=3.0), 130.0) == 20.0
-    assert arrivals.age_s(SetAzim(azim=4.0), 130.0) is None  # of an earlier process
 
 
 def test_nothing_wrong_in_an_order_to_close_refuses_it():

@@ -17,6 +17,7 @@ from toros.errors import OrderCancelled, Stopping
 from toros.frontdesk.registry import Registry
 from toros.frontdesk.worker import HandedOver, Task, Worker
 from toros.workorders import CalibrateFileBatch, RestartFileBatch, ResumeFileBatch
+from toros.workorders.dome import SetAzim, SetCoordinates
 
 registry = Registry("preprocessor")
 begun = threading.Event()
@@ -103,8 +104,7 @@ def test_an_end_that_cannot_be_recorded_does_not_end_the_worker(orders, worker, 
 
 def test_an_order_handed_over_lasts_until_it_is_ended(orders, worker):
     send(orders, "1", "restart_file_batch", file_batch=1)
-    until(lambda: worker.state()["handed_over"] == 1)
-    assert worker.state()["working_on"] == []
+    until(lambda: worker.state()["handed_over"] == 1 and not worker.state()["working_on"])
     assert worker.silent_s() == 0.0
     handed_over[0].note(0.5, "waits for its hour")
     until(lambda: orders.tell("1", None)["progress_text"] == "waits for its hour")
@@ -135,3 +135,81 @@ def test_a_stop_queues_orders_handed_over_again(orders, worker):
     until(lambda: worker.state()["handed_over"] == 1)
     assert worker.stop(10.0)
     assert orders.tell("1", None)["status"] == "queued"
+
+
+# What begins soon or not at all
+
+moving = Registry("dome")
+turned: list[float] = []
+SOON_S = 0.3
+
+
+@moving.serves(SetAzim, within_s=SOON_S)
+def turn(order, _task):
+    turned.append(order.azim)
+    return {"value": True}
+
+
+@moving.serves(SetCoordinates, within_s=60.0)
+def look(order, _task):
+    turned.append(order.az)
+    return {"value": True}
+
+
+@pytest.fixture
+def turns(tmp_path) -> Iterator[Callable[[], tuple[Orders, Worker]]]:
+    """Make the front desk's two ends of a process; the worker is not started."""
+    turned.clear()
+    database = Database(f"sqlite:///{tmp_path / 'toros.db'}")
+    schema.prepare(database)
+    made: list[Worker] = []
+
+    def process() -> tuple[Orders, Worker]:
+        orders = Orders(database, "dome", "host:a", clock.REAL)
+        made.append(Worker(moving, Settings(), orders, None, 1))
+        return orders, made[-1]
+
+    yield process
+    assert all(worker.stop(10.0) for worker in made)
+    database.close()
+
+
+def test_an_order_to_move_that_has_waited_is_refused(turns):
+    orders, worker = turns()
+    send(orders, "old", "SetAzim", azim=10.0)
+    time.sleep(SOON_S + 0.1)
+    worker.start()
+    until(lambda: orders.tell("old", None)["status"] == "cancelled")
+    assert "begins within 0.3 s or not at all; send it again" in orders.tell("old", None)["message"]
+    assert turned == []
+
+
+def test_an_order_to_move_is_carried_out_at_once(turns):
+    orders, worker = turns()
+    worker.start()
+    send(orders, "new", "SetCoordinates", alt=50.0, az=20.0)
+    until(lambda: orders.tell("new", None)["status"] == "done")
+    assert turned == [20.0]
+
+
+def test_an_order_to_move_from_before_a_restart_is_refused(turns):
+    earlier, _ = turns()
+    send(earlier, "1", "SetAzim", azim=10.0)
+    orders, worker = turns()
+    worker.start()
+    until(lambda: orders.tell("1", None)["status"] == "cancelled")
+    assert "from before a restart" in orders.tell("1", None)["message"]
+    assert turned == []
+
+
+def test_an_order_to_move_is_begun_once(turns):
+    orders, _ = turns()
+    send(orders, "1", "SetAzim", azim=10.0)
+    first = orders.claim()
+    assert first is not None
+    assert first.waited_s is not None
+    assert 0.0 <= first.waited_s < 60.0
+    orders.release(first.row)
+    again = orders.claim()
+    assert again is not None
+    assert again.waited_s is None

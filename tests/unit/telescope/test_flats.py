@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -51,9 +52,6 @@ def run(
         if advice.verdict is Verdict.WAIT:
             assert 0 < advice.wait_s <= 120
             now += advice.wait_s
-            # After a wait, another look.
-            taken = [*taken, Sample(now, 1.0, sky.level(now, 1.0))]
-            now += 1 + readout_s
             continue
         assert 1 <= advice.exposure_s <= 60
         taken = [*taken, Sample(now, advice.exposure_s, sky.level(now, advice.exposure_s))]
@@ -80,6 +78,73 @@ def test_levels_are_kept_after_the_first_two(
     assert len(taken) >= 2
     for sample in taken[2:]:
         assert flats.accepts(sample.level_adu), taken
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    light=st.sampled_from(["evening", "morning"]),
+    minutes=st.floats(3, 40),
+    speed=st.floats(0.4, 1.9),
+    readout=st.floats(1, 40),
+    seed=st.integers(0, 10_000),
+)
+def test_a_start_in_too_much_or_too_little_light_comes_to_flats(
+    light: Light, minutes: float, speed: float, readout: float, seed: int
+) -> None:
+    """At dusk the first look is saturated, at dawn it is dark; some minutes later it is not."""
+    flats = control(light)
+    grows = flats._expected_growth * speed
+    # The light at which the shortest exposure is just too long, or the longest too short.
+    edge = 24000 / (1 if light == "evening" else 60)
+    sky = Twilight(edge * math.exp(-grows * 60 * minutes), grows, 0, 0.01, seed)
+    taken, _, now = run(flats, sky, readout_s=readout, count=60)
+    good = [s for s in taken if flats.accepts(s.level_adu)]
+    assert good, (taken, now)
+    # The light has its range of exposures, 60 to 1, for ln(60) / rate: hardly any is lost.
+    assert good[0].start_s < 60 * minutes + 0.25 * math.log(60) / abs(grows) + 2 * (60 + readout)
+    before = [s for s in taken if s.start_s < good[0].start_s]
+    assert len(before) <= 3 + minutes / 2
+    after = [s for s in taken if s.start_s > good[0].start_s][1:-1]
+    assert all(flats.accepts(s.level_adu) for s in after), taken
+
+
+def test_a_saturated_frame_is_followed_by_a_look_as_soon_as_the_light_may_be_there() -> None:
+    flats, saturated = control("evening"), [Sample(0.0, 1.0, 65535.0)]
+    fades_s = math.log((65535 - BIAS) / 24000) / TWILIGHT_PER_S
+    assert flats.advise(0.9 * fades_s, saturated).verdict is Verdict.WAIT
+    look = flats.advise(fades_s + 1, saturated)
+    assert (look.verdict, look.exposure_s, look.look) == (Verdict.EXPOSE, 1.0, True)
+    # And long after: what it is now, nobody knows.
+    assert flats.advise(7200.0, saturated).look
+
+
+def test_a_dark_frame_is_followed_by_the_longest_that_cannot_be_too_long() -> None:
+    # At dawn: at most 48 ADU in a second, so at most 2880 in the longest, now.
+    dark = [Sample(0.0, 1.0, BIAS - 3)]
+    flats = control("morning")
+    assert flats.advise(10.0, dark).verdict is Verdict.WAIT
+    look = flats.advise(10.0 + math.log(24000 / 2880) / TWILIGHT_PER_S, dark)
+    assert (look.verdict, look.look) == (Verdict.EXPOSE, True)
+    assert look.exposure_s > 40
+    # At dusk, with exposures that reach that far: it is not the end yet.
+    reach = FlatControl("evening", 25000.0, 0.3, BIAS, 0.05, 60.0, 65000.0)
+    look = reach.advise(10.0, [Sample(0.0, 0.05, BIAS + 3)])
+    assert (look.verdict, look.look) == (Verdict.EXPOSE, True)
+    assert look.exposure_s == pytest.approx(25, rel=0.1)
+    assert reach.advise(60.0, [Sample(10.0, 25.0, BIAS + 3)]).verdict is Verdict.END
+
+
+def test_what_a_frame_told_long_ago_is_no_reason_to_wait_or_end() -> None:
+    too_bright, too_faint = Sample(0.0, 1.0, BIAS + 120000), Sample(0.0, 60.0, BIAS + 4800)
+    for light, sample in (("evening", too_bright), ("morning", too_faint)):
+        flats = dataclasses.replace(control(light), saturation_adu=1e6)
+        assert flats.advise(sample.exposure_s + 299.0, [sample]).verdict is Verdict.WAIT
+        # At twice the usual pace it is in reach by now, at a third of it not.
+        assert flats.advise(sample.exposure_s + 301.0, [sample]).look
+        assert flats.advise(3600.0, [sample]).look
+    # After an hour even the slowest dusk is over.
+    assert control("evening").advise(3600.0, [too_faint]).verdict is Verdict.END
+    assert control("morning").advise(3600.0, [too_bright]).verdict is Verdict.END
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -74,3 +74,19 @@ def test_a_device_that_is_not_there_is_named(at: Observatory):
     assert bare.set_filter("R") == "R"
     bare.open_cover()
     bare.lamp_off()
+
+
+def test_a_silent_camera_is_not_waited_for_twice(at: Observatory):
+    hardware = at.parts.hardware
+    hardware.camera.start_exposure(3000.0, light=False)
+    at.world.set_fault("camera", "hangs", seconds=0.2, calls=["state"])
+    silent = Hardware(
+        Devices(camera=at.world.camera(timeout_s=0.1)), (), at.parts.clock, lambda: None
+    )
+    silent.camera.connect()
+    silent.stop_exposure()
+    at.world.clear_faults()
+    silent.stop_exposure()
+    assert str(hardware.camera.state()) == "exposing", "it is left to the next exposure"
+    silent.abort()  # a person's word is passed on all the same
+    assert str(hardware.camera.state()) == "idle"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import pytest
+from astropy.io import fits
 from sqlalchemy import select
 
 from tests.unit.telescope.night_parts import DARK, observatory
@@ -168,3 +171,23 @@ def test_flats_of_the_twilight_come_near_the_level(tmp_path: Path):
         at.order(1)
         at.wait(lambda: at.parts.camera.count("flat", through="R") == 2, "flats", 30.0)
         assert at.parts.camera.count("light") == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("start", "first_look"),
+    [("2026-06-10T21:42Z", "saturated"), ("2026-06-11T09:56Z", "dark")],
+    ids=["dusk", "dawn"],
+)
+def test_flats_are_waited_for_where_the_twilight_does_not_have_their_light_yet(
+    tmp_path: Path, start: str, first_look: str
+):
+    calibration = {"Biases": 1, "Darks": 0, "Flats": 2, "Flat Longest (s)": 10.0}
+    begin = datetime.fromisoformat(start)
+    with observatory(tmp_path, start=begin, rate=200.0, Calibration=calibration) as at:
+        at.order(1, exposure_time=60.0, number_of_exposures=10)
+        at.wait(lambda: at.parts.camera.count("flat", through="R") == 2, "flats", 90.0)
+        tests = sorted((tmp_path / "state").rglob("*_test.fits"))
+        level = float(np.median(fits.getdata(tests[0])))
+        assert level > 60000 if first_look == "saturated" else level < 1200
+        assert len(tests) <= 10

@@ -42,6 +42,18 @@ def test_the_next_target_is_none_where_there_is_nothing_to_begin(at: Observatory
     assert until > at.parts.clock.now()
 
 
+def test_a_target_that_has_risen_high_enough_is_not_kept_waiting_for_its_best_hour(
+    at: Observatory,
+):
+    high, _ = at.order(1)
+    rising = replace(high, ra=(high.ra + 35.0) % 360.0)  # two hours before the meridian
+    chosen, _ = at.parts.planner.next([rising], None, None)
+    assert chosen == rising
+    low = replace(high, ra=(high.ra + 70.0) % 360.0)  # four hours and a third: just risen
+    chosen, _ = at.parts.planner.next([low], None, None)
+    assert chosen is None
+
+
 def test_a_target_that_lacks_one_exposure_is_short_and_a_little_more_urgent(at: Observatory):
     planner = at.parts.planner
     row, _ = at.order(1, number_of_exposures=10)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.telescope.night_parts import Observatory, Patience, enter, observatory
+from toros.clock import SimulatedClock
 from toros.database.messages import NewMessage
 from toros.errors import NeverObservable, OrderCancelled, PointingFailed
 from toros.telescope.targets import progress_of
@@ -71,6 +73,25 @@ def test_a_cancelled_order_withdraws_its_target(at: Observatory):
     assert at.parts.targets.is_withdrawn(row)
 
 
+def test_an_exposure_counts_though_its_target_was_withdrawn_meanwhile(at: Observatory):
+    listed: dict[str, Any] = {
+        "request": "receive_targets", "event": "S1", "revision": 1, "number_of_exposures": 2,
+        "targets": [{"name": "G", "ra": 10.0, "dec": -30.0}],
+    }  # fmt: skip
+    at.book.receive(ReceiveTargets.model_validate(listed), {"G": 9.5})
+    at.parts.targets.changed()
+    row = known(at, 1)
+    at.parts.targets.began(row)
+    at.book.withdraw("S1", None)
+    at.parts.targets.took(row, Path("a.fits"))
+    assert at.parts.backlog.flush(5.0)
+    assert at.book.get(1).state == "withdrawn"
+    assert at.book.get(1).exposures_done == 1
+    at.book.receive(ReceiveTargets.model_validate({**listed, "revision": 2}), {"G": 9.5})
+    at.parts.targets.changed()
+    assert known(at, 1).exposures_done == 1
+
+
 def test_what_can_never_be_observed_fails_at_once_the_rest_after_three_times(at: Observatory):
     first, order = at.order(1)
     second, _ = at.order(2)
@@ -124,3 +145,32 @@ def test_the_alert_robot_is_told_with_the_progress(at: Observatory):
     told: NewMessage = messages[0].message
     assert told.content["state"] == "done"
     assert told.content["name"] == "G"
+
+
+def test_a_clock_that_is_set_back_lets_no_target_wait_for_it(tmp_path: Path):
+    with observatory(tmp_path, begin=False, rate=30.0) as at:
+        row, _ = at.order(1, ra=(at.high_ra() - 70.0) % 360.0)  # it has just set
+        queue = at.parts.targets
+        known(at, row.id)
+        assert queue.next(()) is None
+        clock = at.parts.clock
+        assert isinstance(clock, SimulatedClock)
+        clock.start -= timedelta(hours=1)
+        at.wait(lambda: queue.next(()), "the target, which stands high again")
+
+
+def test_a_clock_that_is_set_has_the_night_planned_anew(tmp_path: Path):
+    with observatory(tmp_path, begin=False, rate=30.0) as at:
+        known(at, at.order(1)[0].id)
+        at.parts.replanning.start()
+        at.parts.replanning.want()
+        at.wait(lambda: at.parts.targets.plan, "a plan")
+        clock = at.parts.clock
+        assert isinstance(clock, SimulatedClock)
+        for hours in (1, -1):
+            clock.start += timedelta(hours=hours)
+            now = clock.now()
+            at.wait(
+                lambda now=now: 0 <= (at.parts.targets.plan.start - now).total_seconds() < 600,
+                "a plan of the night as the clock has it now",
+            )

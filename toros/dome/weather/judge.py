@@ -9,9 +9,9 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from toros.clock import Clock
+from toros.clock import Clock, boot_time
 from toros.config.enclosure import Weather
-from toros.dome.weather.observation import Instant, Source, boot_time
+from toros.dome.weather.observation import Instant, Source
 from toros.dome.weather.reader import Reader
 from toros.dome.weather.record import SourceRecord
 from toros.dome.weather.verdict import Verdict, assess, report, unmeasured

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -36,19 +35,10 @@ class Instant(NamedTuple):
     """One moment by two clocks, neither of which is ever set."""
 
     real_s: float
-    """Real time [s], of `boot_time`: ages count in it."""
+    """Real time [s], of `toros.clock.boot_time`: ages count in it."""
     clock_s: float
     """Monotonic time [s] of the daemon's clock, which a rehearsal accelerates: delays count
     in it."""
-
-
-def boot_time() -> float:
-    """Return the real time since the boot [s].
-
-    Unlike the monotonic time it goes on while the machine is suspended, so that a reading
-    from before is old afterwards.
-    """
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import io
 
 from toros.clock import to_iso
 from toros.telescope.scheduling.planning import Entry, Plan
+from toros.telescope.scheduling.targets import Target
 
 COLUMNS = (
     "start", "end", "id", "name", "ra_deg", "dec_deg", "filters", "priority", "class", "event",
@@ -16,15 +17,22 @@ COLUMNS = (
 
 
 def plan_text(plan: Plan) -> str:
-    """Write a plan as a table for people, times in UTC."""
+    """Write a plan as a table for people, times in UTC; a target's number is its id."""
+    every = [entry.target for entry in plan.entries] + [left.target for left in plan.left_out]
+    wide = max([len("number"), *(len(str(target.id)) for target in every)])
+
+    def called(target: Target) -> str:
+        return f"{target.id!s:>{wide}}  {target.label:<25.25}"
+
     lines = [
         f"Plan from {plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M} UTC: "
         f"{len(plan.entries)} targets, {len(plan.left_out)} left out, worth {plan.worth:.1f}",
         "",
-        "start     end       target                     priority  alt  az   airmass  moon  filters",
+        f"start     end       {'number':>{wide}}  {'target':<25}  priority  alt  az   airmass  moon"
+        "  filters",
     ]
     lines += [
-        f"{e.start:%H:%M:%S}  {e.end:%H:%M:%S}  {e.target.label:<25.25}  {e.target.priority:8.2f}"
+        f"{e.start:%H:%M:%S}  {e.end:%H:%M:%S}  {called(e.target)}  {e.target.priority:8.2f}"
         f"  {e.altitude_deg:3.0f}  {e.azimuth_deg:3.0f}  {e.airmass:7.2f}"
         f"  {e.moon_distance_deg:4.0f}  {','.join(e.target.filters)}".rstrip()
         for e in plan.entries
@@ -32,7 +40,7 @@ def plan_text(plan: Plan) -> str:
     if plan.left_out:
         lines += ["", "Left out:"]
         lines += [
-            f"{left.target.label:<25.25}  {left.target.priority:5.2f}  {left.reason}"
+            f"{called(left.target)}  {left.target.priority:5.2f}  {left.reason}"
             for left in plan.left_out
         ]
     return "\n".join(lines) + "\n"

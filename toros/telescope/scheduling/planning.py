@@ -27,6 +27,11 @@ from toros.telescope.scheduling.targets import (
 ITERATIONS = 3000
 """Of the search; about a second for 200 targets, and within a percent of what 20000 find."""
 
+PATIENCE = timedelta(hours=4)
+"""In so long a wait an observation loses all but 1/e of its appeal: the sky is free now, and
+later there may be clouds, alerts, or other targets. So none waits in idle time unless its worth
+grows by a quarter per hour."""
+
 HORIZON = timedelta(hours=2)
 """How far `next_target` looks ahead."""
 
@@ -111,6 +116,7 @@ def plan(
     closed: Sequence[Interval] = (),
     pointing: tuple[float, float] | None = None,
     order: Sequence[int | str] = (),
+    patience: timedelta | None = PATIENCE,
 ) -> Plan:
     """Plan what is observed when, so that the sum of priority x minutes / airmass is large.
 
@@ -135,6 +141,9 @@ def plan(
         Where the telescope points at the start, ICRS [deg]; without it the first slew is free.
     order : sequence of id
         An order to begin from, such as an earlier plan's; ids that are unknown do not matter.
+    patience : timedelta, optional
+        How an observation's appeal shrinks while it waits in idle time, as exp(-wait / patience).
+        None: each waits for its best hour. Time that is contested is given out by worth alone.
 
     Returns
     -------
@@ -148,7 +157,7 @@ def plan(
     if len({target.id for target in targets}) != len(targets):
         raise ValueError("two targets have the same id; a plan needs one id for each target")
     sky = Opportunities(targets, site, start, end, constraints or Constraints(), closed)
-    options = Options(sky, slew or SlewModel(), pointing)
+    options = Options(sky, slew or SlewModel(), pointing, patience)
     found = insert_all(options, _known_order(options, sky, order))
     found = improve(options, found, iterations, np.random.default_rng(seed))
     found, times = settle(options, found)
@@ -166,6 +175,7 @@ def next_target(
     closed: Sequence[Interval] = (),
     pointing: tuple[float, float] | None = None,
     order: Sequence[int | str] = (),
+    patience: timedelta | None = PATIENCE,
 ) -> Entry | None:
     """Return what to observe next, in a tenth of a second.
 
@@ -174,7 +184,7 @@ def next_target(
 
     Parameters
     ----------
-    targets, site, now, end, constraints, slew, closed, pointing, order
+    targets, site, now, end, constraints, slew, closed, pointing, order, patience
         As those of `plan`, `now` being its `start`.
 
     Returns
@@ -185,7 +195,7 @@ def next_target(
     """
     until = min(utc(end), utc(now) + HORIZON)
     sky = Opportunities(targets, site, now, until, constraints or Constraints(), closed)
-    options = Options(sky, slew or SlewModel(), pointing)
+    options = Options(sky, slew or SlewModel(), pointing, patience)
     found, times = settle(options, insert_all(options, _known_order(options, sky, order)))
     entries = _entries(sky, options, found[:1], times[:1])
     return entries[0] if entries else None

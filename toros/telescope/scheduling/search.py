@@ -159,7 +159,8 @@ def settle(options: Options, order: Indices, rounds: int = 8) -> tuple[Indices, 
     """Use the idle time that an order leaves: move observations to their better hours.
 
     Every observation in turn is moved within the room between its neighbours, or into another
-    gap, to where it is worth the most. Times come out exactly as the slews ask.
+    gap, to where its appeal is greatest: a better hour has to be worth the wait. Times come out
+    exactly as the slews ask.
 
     Returns
     -------
@@ -168,20 +169,20 @@ def settle(options: Options, order: Indices, rounds: int = 8) -> tuple[Indices, 
     """
     order, start = _followed(options, order, np.zeros(order.size))
     for _ in range(rounds):
-        before = float(options.worth(order, start).sum())
+        before = float(options.appeal(order, start).sum())
         for option in order[::-1].tolist() + order.tolist():
             order, start = _moved(options, order, start, option)
-        if float(options.worth(order, start).sum()) <= before + 1e-6:
+        if float(options.appeal(order, start).sum()) <= before + 1e-6:
             break
     return _followed(options, order, start)
 
 
 def _moved(options: Options, order: Indices, start: Array, option: int) -> tuple[Indices, Array]:
-    """Take an option out of a timed order and put it where it is worth the most."""
+    """Take an option out of a timed order and put it where its appeal is greatest."""
     place = int(np.flatnonzero(order == option)[0])
     held = float(start[place])
     rest, times = np.delete(order, place), np.delete(start, place)
-    now = float(options.worth(option, np.array(held)))
+    now = float(options.appeal(option, np.array(held)))
     ended = np.append(0.0, times + options.duration[rest])
     arrive = ended + options.slews.seconds(np.append(options.count, rest), option, ended)
     low = np.maximum(arrive, options.first[option])
@@ -189,17 +190,17 @@ def _moved(options: Options, order: Indices, start: Array, option: int) -> tuple
     leave = options.slews.seconds(option, rest, np.maximum(times - STEP_S, 0.0))
     high = np.minimum(np.append(times - leave - duration, np.inf), options.last[option])
     best, where, when = now, place, held
-    row = options.row(option)
+    row = options.appeals(option)
     for gap in np.flatnonzero(low <= high):
         moment = _best_moment(row, float(low[gap]), float(high[gap]), held)
-        worth = float(options.worth(option, np.array(moment)))
-        if worth > best + 1e-9:
-            best, where, when = worth, int(gap), moment
+        appeal = float(options.appeal(option, np.array(moment)))
+        if appeal > best + 1e-9:
+            best, where, when = appeal, int(gap), moment
     return np.insert(rest, where, option), np.insert(times, where, when)
 
 
 def _best_moment(row: Array, low: float, high: float, held: float) -> float:
-    """Return when between two times an option is worth the most; where it is, among equals."""
+    """Return when between two times the appeal is greatest; where it is held, among equals."""
     first, last = int(np.ceil(low / STEP_S)), int(np.floor(high / STEP_S))
     choices = [low, high]
     if last >= first:

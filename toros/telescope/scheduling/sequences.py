@@ -11,6 +11,7 @@ and hundreds of orders are timed and weighed together as arrays.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,8 @@ class Options:
     model : SlewModel
     pointing : (ra_deg, dec_deg) or None
         Where the telescope points at the start, ICRS [deg].
+    patience : timedelta or None
+        In so long a time what waits loses all but 1/e of its appeal; None: it loses nothing.
 
     Attributes
     ----------
@@ -61,7 +64,11 @@ class Options:
     """
 
     def __init__(
-        self, sky: Opportunities, model: SlewModel, pointing: tuple[float, float] | None = None
+        self,
+        sky: Opportunities,
+        model: SlewModel,
+        pointing: tuple[float, float] | None = None,
+        patience: timedelta | None = None,
     ) -> None:
         rows = [(i, *span) for i in range(len(sky.targets)) for span in sky.windows(i)]
         self.count = len(rows)
@@ -73,17 +80,26 @@ class Options:
         self.urgent = np.array([t.priority >= URGENT for t in sky.targets], bool)[self.target]
         worth = sky.value[self.target] + PROTECTION * self.urgent[:, None]
         self._worth = worth.ravel()
+        rate = 1.0 / patience.total_seconds() if patience is not None else 0.0
+        self._appeal = (sky.value[self.target] * np.exp(-rate * sky.times)).ravel()
         self._samples = sky.times.size
 
     def worth(self, options: npt.ArrayLike, start_s: Array) -> Array:
         """Return what options are worth when begun at some times, protection included."""
+        return np.asarray(self._worth.take(self._cell(options, start_s)))
+
+    def appeal(self, options: npt.ArrayLike, start_s: Array) -> Array:
+        """Return what options are worth when begun at some times, less what the wait costs."""
+        return np.asarray(self._appeal.take(self._cell(options, start_s)))
+
+    def appeals(self, option: int) -> Array:
+        """Return an option's appeal by its start, at each sample."""
+        return self._appeal[option * self._samples : (option + 1) * self._samples]
+
+    def _cell(self, options: npt.ArrayLike, start_s: Array) -> Indices:
         step = np.rint(start_s / STEP_S).astype(np.intp)
         step = np.minimum(np.maximum(step, 0), self._samples - 1)
-        return np.asarray(self._worth.take(np.asarray(options) * self._samples + step))
-
-    def row(self, option: int) -> Array:
-        """Return what an option is worth by its start, at each sample."""
-        return self._worth[option * self._samples : (option + 1) * self._samples]
+        return np.asarray(np.asarray(options) * self._samples + step)
 
     def weigh(self, orders: Indices) -> tuple[Array, Array]:
         """Time and weigh many orders of the same length.

@@ -114,8 +114,8 @@ class Constraints:
 
     References
     ----------
-    The avoidance Lorentzian is that of the Berkeley Automatic Imaging Telescope, as the queue of
-    the Palomar Transient Factory used it: Law et al. (2009), PASP 121, 1395, section 4.
+    The avoidance Lorentzian is the Berkeley Automatic Imaging Telescope's, as RTML 2.3 has it
+    (element ``Lorentzian`` with distance and width).
     """
 
     min_altitude_deg: float = 30.0

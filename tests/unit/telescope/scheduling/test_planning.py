@@ -12,6 +12,7 @@ from tests.schedule_rules import violations
 from toros.sky.almanac import Night, moon
 from toros.sky.site import Site
 from toros.telescope.scheduling import Constraints, SlewModel, Target, next_target, plan
+from toros.telescope.scheduling.opportunities import Opportunities
 
 SITE = Site(-67.33, -24.63, 4637.0)
 START = datetime(2026, 6, 10, 23, 30, tzinfo=UTC)
@@ -95,13 +96,69 @@ def test_no_urgent_target_is_given_up_for_any_number_of_others():
         )
 
 
-def test_idle_time_goes_to_better_hours():
-    # Five targets and ten hours: each is observed where it stands highest.
-    few = [some(240.0 + 15 * k, -24.0, id=k) for k in range(5)]
-    found = plan(few, SITE, START, END)
+FEW = [some(240.0 + 15 * k, -24.0, id=k) for k in range(5)]
+"""Five targets for ten hours; the night finds the first two up, the others rise."""
+
+
+def test_with_patience_for_ever_each_is_observed_where_it_stands_highest():
+    found = plan(FEW, SITE, START, END, patience=None)
     assert len(found.entries) == 5
     assert max(entry.airmass for entry in found.entries) < 1.001
     assert found.order == (0, 1, 2, 3, 4)
+
+
+def test_idle_time_goes_to_what_can_be_had_now():
+    found = plan(FEW, SITE, START, END)
+    assert found.order == (0, 1, 2, 3, 4)
+    for entry in found.entries:
+        until_highest = plan([entry.target], SITE, START, END, patience=None).entries[0].start
+        assert until_highest - entry.start > timedelta(hours=2)
+        # It waited while it was low, when an hour brought more than a quarter.
+        assert 1.3 < entry.airmass < 1.6
+
+
+def test_a_target_that_is_high_or_sinks_does_not_wait():
+    for ra in (225.0, 165.0):
+        target = some(ra, -24.0)
+        assert plan([target], SITE, START, END).entries[0].start == START
+        entry = next_target([target], SITE, START, END)
+        assert entry is not None
+        assert entry.start == START
+
+
+def test_contested_time_goes_to_what_is_worth_most_and_not_to_what_is_first():
+    early = plan(targets(200), SITE, START, END, iterations=300)
+    patient = plan(targets(200), SITE, START, END, iterations=300, patience=None)
+    assert early.order == patient.order
+    assert early.worth > 0.999 * patient.worth
+
+
+LONGEST_WAIT = timedelta(minutes=70)
+"""At an airmass of 2 at most: then any target has risen so far that an hour brings less."""
+
+
+@pytest.mark.parametrize(
+    ("seed", "pause_min"),
+    [(1, 10), (2, 10), *(pytest.param(s, 2, marks=pytest.mark.long) for s in (3, 4))],
+)
+def test_the_telescope_never_idles_for_long_while_a_target_can_be_had(seed: int, pause_min: int):
+    """A night as it is lived: `next_target` again and again, from the order of the plan."""
+    left = {target.id: target for target in targets(10, seed)}
+    order = plan(list(left.values()), SITE, START, END, iterations=50).order
+    now, waits, pause = START, dict.fromkeys(left, timedelta()), timedelta(minutes=pause_min)
+    while left and now < END:
+        crowd = list(left.values())
+        entry = next_target(crowd, SITE, now, END, order=order)
+        if entry is not None and entry.start - timedelta(seconds=entry.slew_s) <= now + pause:
+            del left[entry.target.id]
+            now = entry.end
+            continue
+        sky = Opportunities(crowd, SITE, now, END, LIMITS)
+        for i, target in enumerate(crowd):
+            if any(first <= 0.0 for first, _ in sky.windows(i)):
+                waits[target.id] += pause
+        now += pause
+    assert max(waits.values()) <= LONGEST_WAIT
 
 
 def test_a_crowded_night_is_full():

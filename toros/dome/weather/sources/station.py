@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, NoReturn
 
-from toros.clock import Clock, from_iso
+from toros.clock import Clock, boot_time, from_iso
 from toros.devices.protocols import QUANTITIES, Reading
-from toros.dome.weather.observation import SAFE, Observation, boot_time, checked
+from toros.dome.weather.observation import SAFE, Observation, checked
 from toros.errors import DeviceNonsense
 
 MAX_BYTES = 256 << 10
