@@ -3,6 +3,7 @@
 #   make              .venv in this folder, with the commands in .venv/bin
 #   make demo         a simulated night, from raw frames to calibrated ones
 #   make demo-night   a whole night of a simulated observatory, in an accelerated time
+#   make demo-alert   an alert from its notice to two observatories' target lists
 #   make test         linters and the short tier of tests (at most 15 minutes on two cores)
 #   make test-long    the long tier: fuzzing, kills, large batches (at most 45 minutes)
 #   make lint         ruff, mypy, import-linter
@@ -33,7 +34,7 @@ SHELL := /bin/sh
 .SHELLFLAGS := -euc
 .ONESHELL:
 .DELETE_ON_ERROR:
-.PHONY: all demo demo-night test test-long lint docs benchmarks install uninstall clean other-python
+.PHONY: all demo demo-night demo-alert test test-long lint docs benchmarks install uninstall clean other-python
 
 all: .venv/.installed
 
@@ -85,6 +86,9 @@ demo: .venv/.installed
 demo-night: .venv/.installed
 	@$(BIN)/toros demo-night
 
+demo-alert: .venv/.installed
+	@$(BIN)/toros demo-alert
+
 define lint
 echo '== ruff'
 $(BIN)/ruff check .
@@ -103,11 +107,11 @@ lint: .venv/.installed-tests
 test: .venv/.installed-tests
 	@start=$$(date +%s); trap 'echo "make test: $$(( $$(date +%s) - start )) s"' EXIT
 	$(lint)
-	$(BIN)/pytest -n $(JOBS) -m 'not long' $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not long' $(ARGS)
 
 test-long: .venv/.installed-tests
 	@start=$$(date +%s); trap 'echo "make test-long: $$(( $$(date +%s) - start )) s"' EXIT
-	$(BIN)/pytest -n $(JOBS) -m long $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m long $(ARGS)
 
 docs: .venv/.installed-tests
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html

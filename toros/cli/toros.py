@@ -5,9 +5,12 @@ from __future__ import annotations
 import click
 
 import toros
+from toros.cli.alert import alert_group
+from toros.cli.catalog import catalog_group
 from toros.cli.config import config_group
 from toros.cli.database import database_group
 from toros.cli.demo import demo
+from toros.cli.demo_alert import demo_alert
 from toros.cli.demo_night import demo_night
 from toros.cli.devices import devices_group
 from toros.cli.inspect import inspect
@@ -23,9 +26,12 @@ def main() -> None:
 
 
 for command in (
+    alert_group,
+    catalog_group,
     config_group,
     database_group,
     demo,
+    demo_alert,
     demo_night,
     devices_group,
     explain,

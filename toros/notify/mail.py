@@ -81,16 +81,44 @@ class MailSettings:
     timeout_s: float = 20.0
 
 
-def mail_settings(settings: Settings) -> MailSettings | None:
-    """Take what mail needs from the configuration; None if no errors are to be mailed."""
+@dataclass(frozen=True)
+class Attachment:
+    """A file that goes with a mail.
+
+    Parameters
+    ----------
+    name : str
+        What the file is called; letters, digits, ``.``, ``_`` and ``-``.
+    media_type : str
+        Such as ``image/png``.
+    content : bytes
+    """
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+def mail_settings(
+    settings: Settings, recipients: Sequence[str] | None = None
+) -> MailSettings | None:
+    """Take what mail needs from the configuration; None if no mail is to be sent.
+
+    Parameters
+    ----------
+    settings : Settings
+    recipients : sequence of str, optional
+        The addresses; by default the administrators'.
+    """
     email = settings.email
-    if email.server is None or not settings.admin_emails:
+    chosen = tuple(settings.admin_emails if recipients is None else recipients)
+    if email.server is None or not chosen:
         return None
     return MailSettings(
         server=email.server,
         port=email.port,
         sender=email.sender,
-        recipients=tuple(settings.admin_emails),
+        recipients=chosen,
         security=email.security,
         user=email.user,
         password=email.password.get_secret_value() if email.password else None,
@@ -99,7 +127,11 @@ def mail_settings(settings: Settings) -> MailSettings | None:
 
 
 def send(
-    settings: MailSettings, subject: str, body: str, recipients: Sequence[str]
+    settings: MailSettings,
+    subject: str,
+    body: str,
+    recipients: Sequence[str],
+    attachments: Sequence[Attachment] = (),
 ) -> tuple[str, ...]:
     """Send one mail.
 
@@ -114,6 +146,7 @@ def send(
         Plain text.
     recipients : sequence of str
         Addresses, each ``name@host``.
+    attachments : sequence of Attachment
 
     Returns
     -------
@@ -130,6 +163,10 @@ def send(
         cannot carry.
     """
     message = _compose(settings, subject, body, recipients)
+    for each in attachments:
+        main, _, kind = each.media_type.partition("/")
+        # Text too as base64: what is attached arrives byte by byte.
+        message.add_attachment(each.content, maintype=main, subtype=kind, filename=each.name)
     smtp = _connect(settings)
     try:
         if settings.user is not None:
@@ -149,7 +186,8 @@ def _compose(
     message = EmailMessage()
     message["From"] = sender
     message["To"] = [_address(recipient) for recipient in recipients]
-    message["Subject"] = one_line(subject, _SUBJECT_CHARACTERS)
+    # What looks like an encoded word would be decoded here, line breaks and all.
+    message["Subject"] = one_line(subject.replace("=?", "= ?"), _SUBJECT_CHARACTERS)
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = make_msgid(domain=sender.domain or "localhost")
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation replies, please

@@ -28,7 +28,11 @@ _PASSING = frozenset(
 
 
 def post_json(
-    address: str, content: Mapping[str, Any], key: str, timeout_s: float = _TIMEOUT_S
+    address: str,
+    content: Mapping[str, Any],
+    key: str,
+    timeout_s: float = _TIMEOUT_S,
+    name: str | None = None,
 ) -> int:
     """Send a message; return the status of the answer, whose body is not read.
 
@@ -42,6 +46,8 @@ def post_json(
         Names the message (Idempotency-Key): the same for the same message.
     timeout_s : float
         Of each step of the exchange [s].
+    name : str, optional
+        What messages call the address, where its path or query is a secret.
 
     Raises
     ------
@@ -53,7 +59,7 @@ def post_json(
         The content is not fit for JSON, or the address is none.
     """
     parts = urlsplit(address)
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    shown = name or parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidField(f"{shown!r} is no web address such as http://HOST:PORT/path")
     try:

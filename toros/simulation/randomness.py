@@ -21,6 +21,8 @@ class Stream(IntEnum):
     DARK = 12
     FLAT = 13
     LIGHT = 14
+    SKY_MAP = 21
+    GALAXIES = 22
 
 
 def generator(seed: int, *purpose: int) -> np.random.Generator:

@@ -159,6 +159,45 @@ def night_of(site: Site, moment: datetime) -> Night:
     return Night(site, (aware + _ahead(site) - timedelta(hours=12)).date())
 
 
+def coming_darkness(
+    site: Site, moment: datetime, sun_altitude_deg: float = -18.0
+) -> tuple[Night, tuple[datetime, datetime] | None]:
+    """Return the night that runs or comes next, and what is left of its darkness.
+
+    Parameters
+    ----------
+    site : Site
+    moment : datetime
+        Naive is UTC.
+    sun_altitude_deg : float
+        As of `Night.dark` [deg].
+
+    Returns
+    -------
+    night : Night
+        The running one while any of its darkness is left, else the next; where the sun does
+        not get low enough, the one whose midnight comes next.
+    dark : tuple of datetime, or None
+        The darkness from `moment` on, in UTC. It goes on past noon where the sun stays low all
+        the day, for a day at most; None where the sun does not get low enough.
+    """
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    night = night_of(site, aware)
+    dark = night.dark(sun_altitude_deg)
+    if aware >= (dark[1] if dark else night.start + timedelta(hours=12)):
+        night = Night(site, night.date + timedelta(days=1))
+        dark = night.dark(sun_altitude_deg)
+    if dark is None:
+        return night, None
+    start, end = max(dark[0], aware), dark[1]
+    if end == night.end:
+        after = Night(site, night.date + timedelta(days=1))
+        more = after.dark(sun_altitude_deg)
+        if more is not None and more[0] == after.start:
+            end = min(more[1], start + timedelta(days=1))
+    return night, (start, end)
+
+
 def sun_altitude(site: Site, moment: datetime) -> float:
     """Return the geometric altitude of the sun's centre at a moment [deg]."""
     return float(LocalSky(site, moment).sun_altitude[0])

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from toros.sky.almanac import SUNSET_DEG, Night, moon, night_of, sun_altitude
+from toros.sky.almanac import SUNSET_DEG, Night, coming_darkness, moon, night_of, sun_altitude
 from toros.sky.site import Site
 
 MACON = Site(-67.33, -24.63, 4637.0)
@@ -102,3 +102,34 @@ def test_moon_at_several_moments():
     assert track.ra_deg.shape == track.altitude_deg.shape == (2,)
     assert (track.illumination > 0.98).all()
     assert ((track.dec_deg > -30) & (track.dec_deg < -20)).all()
+
+
+def test_coming_darkness_is_what_is_left_of_the_running_night():
+    night = Night(MACON, date(2026, 6, 10))
+    dusk, dawn = night.dark(-15.0)
+    hour = timedelta(hours=1)
+    assert coming_darkness(MACON, dusk - hour, -15.0) == (night, (dusk, dawn))
+    assert coming_darkness(MACON, dawn - hour, -15.0) == (night, (dawn - hour, dawn))
+
+
+def test_coming_darkness_after_dawn_is_the_next_night_s():
+    dark = Night(MACON, date(2026, 6, 10)).dark(-15.0)
+    night, left = coming_darkness(MACON, dark[1], -15.0)
+    assert night.date == date(2026, 6, 11)
+    assert left == night.dark(-15.0)
+
+
+def test_coming_darkness_is_none_in_the_polar_day():
+    for hour in (1, 14):
+        night, left = coming_darkness(TROMSO, datetime(2026, 6, 21, hour, tzinfo=UTC))
+        assert left is None
+        assert night.start + timedelta(hours=12) > datetime(2026, 6, 21, hour, tzinfo=UTC)
+
+
+def test_coming_darkness_of_the_polar_night_goes_on_past_noon_for_a_day():
+    site = Site(15.6, 85.0)
+    moment = Night(site, date(2026, 12, 21)).end - timedelta(minutes=5)
+    night, left = coming_darkness(site, moment, -12.0)
+    assert night.date == date(2026, 12, 21)
+    assert left == (moment, moment + timedelta(days=1))
+    assert coming_darkness(site, moment.replace(tzinfo=None), -12.0)[1] == left

@@ -149,3 +149,14 @@ def test_above_horizon_follows_the_mask():
 def test_a_site_off_the_earth_is_refused(field: str, values: tuple[float, float]):
     with pytest.raises(ValueError, match=field):
         Site(*values)
+
+
+@pytest.mark.parametrize("span_s", [0.0, 600.0, 86400.0, 20 * 86400.0])
+def test_many_times_see_the_sun_where_each_alone_does(span_s: float):
+    # Beyond a few times the Earth's place is a curve through some of them.
+    times = NIGHT.timestamp() + np.linspace(0.0, span_s, 61)
+    together = LocalSky(MACON, times)
+    for k in (0, 1, 17, 60):
+        alone = LocalSky(MACON, times[k : k + 1])
+        assert together.sun_altitude[k] == pytest.approx(alone.sun_altitude[0], abs=2e-4)
+        assert together.moon_illumination[k] == pytest.approx(alone.moon_illumination[0], abs=1e-5)

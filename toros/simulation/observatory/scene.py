@@ -2,9 +2,9 @@
 
 References
 ----------
-.. [1] Patat, F., Ugolnikov, O. S., Postylyakov, O. V., 2006, A&A 455, 385, table 2: the twilight
-   sky at the zenith against the sun's zenith distance z, from 95 to 105 degrees:
-   m = a0 + a1 (z - 95) + a2 (z - 95)^2.
+.. [1] Patat, F., Ugolnikov, O. S., Postylyakov, O. V., 2006, A&A 455, 385: parabolas through
+   the twilight sky measured at the zenith of Paranal, against the sun's zenith distance z, from
+   95 to 105 degrees: m = a0 + a1 (z - 95) + a2 (z - 95)^2.
 """
 
 from __future__ import annotations

@@ -1,0 +1,129 @@
+"""The robot where not all goes well: maps, catalogues, recipients that cannot be had."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import free_port
+from tests.unit.lvcgcn.notices.samples import classic, param
+from tests.unit.lvcgcn.robots import DETECTED, make_robot, notice
+from toros.errors import CatalogueRefused, InvalidField, SkyMapUnreachable
+from toros.lvcgcn.relay import _escaped
+from toros.lvcgcn.requests import Resources, _read
+
+Make = Callable[..., Resources]
+
+
+@pytest.fixture
+def make(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    numbers = itertools.count()
+    packaged = tmp_path_factory.getbasetemp() / "packaged-catalogue"
+    return lambda **section: make_robot(tmp_path / str(next(numbers)), packaged, **section)
+
+
+def swift(after_s: float, *more: str, number: int = 61, serial: int = 1, **rest: object) -> bytes:
+    issued = DETECTED + timedelta(seconds=after_s)
+    raw = classic("SWIFT", number, *more, date=f"{issued:%Y-%m-%dT%H:%M:%S}", **rest)
+    return raw.replace(b"1234567-001", b"1234567-%03d" % serial)
+
+
+def unreachable_map(timeout_s: float = 0.3) -> tuple[str, dict[str, object]]:
+    address = f"http://127.0.0.1:{free_port()}/"
+    section = {"Addresses": [address], "Timeout (s)": timeout_s}
+    return param("skymap_fits", f"{address}map.fits"), {"Sky Maps": section}
+
+
+def test_a_retraction_waits_for_no_sky_map(make: Make) -> None:
+    link, section = unreachable_map()
+    robot = make(**section).robot
+    assert robot.take(swift(10.0), "test").outcome == "answered"
+    gone = robot.take(
+        swift(20.0, link, param("Def_NOT_a_GRB", "true"), serial=2, place=None), "test"
+    )
+    assert gone.outcome == "answered"
+    assert robot.alerts.tell("Swift-BAT-1234567")["state"] == "retracted"
+
+
+def test_a_map_that_is_never_there_ends_as_a_refusal(make: Make) -> None:
+    link, section = unreachable_map()
+    robot = make(**section, Relay={"Age Limit (h)": 1}).robot
+    raw = swift(10.0, link, place=None)
+    with pytest.raises(SkyMapUnreachable):
+        robot.take(raw, "test")
+    (kept,) = robot.archive.waiting()
+    early = datetime.now(UTC) - timedelta(hours=2)
+    kept.path.rename(kept.path.with_name(f"{early:%Y%m%dT%H%M%S.%fZ}{kept.path.name[23:]}"))
+    (kept,) = robot.archive.waiting()
+    handled = robot.handle(kept)
+    assert handled.outcome == "refused"
+    assert "map.fits" in handled.message
+    assert not robot.archive.waiting()
+
+
+def test_without_a_catalogue_notices_wait_for_one(make: Make, tmp_path: Path) -> None:
+    broken = tmp_path / "catalogue"
+    (broken / "version-1").mkdir(parents=True)
+    (broken / "current").symlink_to("version-1")
+    robot = make(Galaxies={"Catalogue": str(broken)}).robot
+    with pytest.raises(CatalogueRefused):
+        robot.take(notice(), "test")
+    robot._try(robot.archive.waiting()[0])
+    assert robot.state() == {"under_way": 0, "in_trouble": 1}
+    (broken / "current").unlink()
+    assert robot.handle(robot.archive.waiting()[0]).outcome == "answered"
+
+
+@pytest.mark.parametrize("order", [(1, 3), (3, 1)])
+def test_notices_without_a_place_end_alike_in_every_order(
+    make: Make, order: tuple[int, ...]
+) -> None:
+    robot = make()
+    for n in order:
+        robot.robot.take(swift(10.0 * n, number=60, serial=n, place=None), "test")
+    told = robot.alerts.tell("Swift-BAT-1234567")
+    assert Path(told["folder"]).name.startswith("20260611T001314")
+    robot.robot.take(swift(5.0, serial=9), "test")
+    told = robot.alerts.tell("Swift-BAT-1234567")
+    assert "BAT_GRB_Pos" in told["folder"], "what tells a place is newer than all that do not"
+
+
+def test_who_was_not_told_of_an_event_is_not_told_of_its_end(make: Make) -> None:
+    robot = make()
+    robot.robot.take(notice(event="MS260611a"), "test")
+    withdraw = robot.relay.of_retraction("MS260611a", "", {}, robot.clock.now())
+    robot.alerts.retract("MS260611a", "", ["Macon", "North"], withdraw)
+    assert robot.outbox.messages.counts()["waiting"] == 0
+    assert robot.alerts.tell("MS260611a")["state"] == "retracted"
+
+
+def test_a_repetition_names_no_folder_that_is_not_there(make: Make) -> None:
+    robot = make(**{"Mock Alerts": "ignore"}).robot
+    for _ in range(2):
+        assert robot.take(notice(event="MS260611a"), "test").folder is None
+
+
+def test_what_is_too_long_for_a_notice_is_refused_unread(make: Make) -> None:
+    robot = make().robot
+    handled = robot.take(b"{" + b" " * 60_000_000, "test")
+    assert handled.outcome == "refused"
+    assert "60000001 bytes" in handled.message
+
+
+def test_a_chat_calls_nobody() -> None:
+    hostile = "<!channel> <@U1> @everyone @here & co"
+    assert _escaped(hostile) == (
+        "&lt;!channel&gt; &lt;@\u2060U1&gt; @\u2060everyone @\u2060here &amp; co"
+    )
+
+
+def test_a_path_of_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", ".", "missing"):
+        with pytest.raises(InvalidField, match="path"):
+            _read(tmp_path / name)

@@ -1,0 +1,1 @@
+"""Sky maps: reading, credible regions, fetching."""
