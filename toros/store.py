@@ -14,7 +14,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +23,8 @@ from typing import BinaryIO
 from toros.errors import DiskFull, StorageFailed
 
 PARTIAL_PREFIX = ".partial-"
+_NAME_BYTES = 250
+_FLUSHED_AT_A_TIME = 16
 
 
 def storage_error(error: OSError, path: Path) -> DiskFull | StorageFailed:
@@ -79,7 +82,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         not there before.
     """
     make_folder(path.parent)
-    partial = path.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(6)}-{path.name}"[:250]
+    partial = path.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(6)}-{path.name}"[:_NAME_BYTES]
     try:
         with partial.open("x+b") as file:
             yield file
@@ -104,6 +107,52 @@ def write_whole(path: Path, content: bytes) -> str:
     with whole_file(path) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write some files into a folder, each whole or not at all; all are there when it returns.
+
+    They are flushed at the same time, which journalling file systems do about as fast as one. A
+    crash in between may leave some of them.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    contents : mapping of str to bytes
+        By the files' names; existing files are replaced, each in one step.
+
+    Raises
+    ------
+    DiskFull, StorageFailed
+    """
+    if not contents:
+        return
+    make_folder(folder)
+    partial = {
+        name: folder / f"{PARTIAL_PREFIX}{secrets.token_hex(6)}-{name}"[:_NAME_BYTES]
+        for name in contents
+    }
+    try:
+        with ThreadPoolExecutor(min(len(contents), _FLUSHED_AT_A_TIME)) as pool:
+            # The results are asked for, so that no thread's error is lost.
+            list(pool.map(_write_flushed, partial.values(), contents.values()))
+        for name, path in partial.items():
+            path.replace(folder / name)
+        fsync_folder(folder)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    finally:
+        for path in partial.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _write_flushed(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sha256_of(path: Path) -> str:

@@ -116,3 +116,37 @@ def test_leftovers_are_cleared(tmp_path):
     (tmp_path / "sub" / "x").write_bytes(b"whole")
     assert store.clear_partial(tmp_path) == 1
     assert os.listdir(tmp_path / "sub") == ["x"]
+
+
+def test_files_written_together_are_all_there_and_nothing_else(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    contents = {"a": b"new", "b": b"", "c": b"x" * 1_000_000}
+    store.write_all(tmp_path, contents)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == contents
+
+
+def test_files_written_together_fail_together_before_any_is_replaced(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(StorageFailed, match=re.escape(str(tmp_path))):
+        store.write_all(tmp_path, {"a": b"new", "no/such/folder": b"x"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+
+
+def test_files_written_together_survive_a_kill_whole_or_absent(tmp_path):
+    folder = tmp_path / "out"
+    writer = (
+        "import sys; from pathlib import Path; from toros import store\n"
+        "store.write_all(Path(sys.argv[1]), {f'f{n}': bytes([n]) * 300_000 for n in range(8)})"
+    )
+    for call, number in (("fsync", 1), ("rename", 1), ("rename", 4)):  # each thread's own count
+        shutil.rmtree(folder, ignore_errors=True)
+        inject = f"inject={call}:signal=SIGKILL:when={number}"
+        subprocess.run(
+            strace("-o", "/dev/null", "-e", f"trace={call}", "-e", inject,
+                   sys.executable, "-c", writer, str(folder)),
+            capture_output=True, timeout=60,
+        )  # fmt: skip
+        left = [path for path in folder.iterdir() if not path.name.startswith(".partial-")]
+        assert len(left) < 8
+        for path in left:
+            assert path.read_bytes() == bytes([int(path.name[1:])]) * 300_000

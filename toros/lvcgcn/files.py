@@ -96,7 +96,7 @@ class EventFiles:
     def write(
         self, notice: Notice, raw: bytes, map_content: bytes | None, answer: Answer
     ) -> tuple[Path, dict[str, Any], dict[str, dict[str, Any]]]:
-        """Write what a notice led to, lists first; all is on the disk when it returns.
+        """Write what a notice led to; all is on the disk when it returns.
 
         Returns
         -------
@@ -111,19 +111,20 @@ class EventFiles:
         DiskFull, StorageFailed
         """
         folder = self.folder_of(notice)
-        store.make_folder(folder)
         lists = {made.observatory: as_json(made) for made in answer.lists}
+        summary = answer.summary()
+        contents = {
+            EVENT: _json({"notice": facts_of(notice), "summary": summary}),
+            ASSIGNMENTS: _json(as_assignments(notice, answer.lists)),
+            f"notice.{'xml' if notice.format == 'voevent' else 'json'}": raw,
+        }
         for made in answer.lists:
             name = safe_name(made.observatory)
-            _write_json(folder / f"targets-{name}.json", lists[made.observatory])
-            store.write_whole(folder / f"targets-{name}.csv", as_csv(made).encode())
-        _write_json(folder / ASSIGNMENTS, as_assignments(notice, answer.lists))
+            contents[f"targets-{name}.json"] = _json(lists[made.observatory])
+            contents[f"targets-{name}.csv"] = as_csv(made).encode()
         if map_content is not None:
-            store.write_whole(folder / SKY_MAP, map_content)
-        suffix = "xml" if notice.format == "voevent" else "json"
-        store.write_whole(folder / f"notice.{suffix}", raw)
-        summary = answer.summary()
-        _write_json(folder / EVENT, {"notice": facts_of(notice), "summary": summary})
+            contents[SKY_MAP] = map_content
+        store.write_all(folder, contents)
         return folder, summary, lists
 
 
@@ -133,5 +134,5 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    store.write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode())
+def _json(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, allow_nan=False).encode()
