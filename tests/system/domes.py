@@ -60,6 +60,8 @@ class DomeDaemon:
         self.port = free_port()
         self.configuration = folder / "toros.conf.yaml"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
+        """What it finds in its environment besides the tests' own."""
         self.settings: dict[str, Any] = {
             "Dome Service Address": {"Port": self.port},
             "State Folder": str(self.state),
@@ -89,7 +91,10 @@ class DomeDaemon:
         """Start it and wait until it answers."""
         command = [sys.executable, "-m", "toros.dome.daemon", "--config", str(self.configuration)]
         with (self.folder / "stderr").open("ab") as errors:
-            self.process = subprocess.Popen(command, stderr=errors, start_new_session=True)
+            environment = {**os.environ, **self.environment}
+            self.process = subprocess.Popen(
+                command, stderr=errors, start_new_session=True, env=environment
+            )
         if wait:
             self.wait_ready()
         return self

@@ -8,16 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from toros.cli.rehearsal import SITE, make_rehearsal
 from toros.cli.sample_night import SampleNight
 from toros.client import FrontDesk
+from toros.clock import SimulatedClock
 from toros.database.observing import Target
 from toros.database.session import Database
+from toros.devices.protocols import ShutterState
 from toros.errors import ServiceUnreachable, TorosError
 from toros.simulation.observatory import WorldSettings
 from toros.simulation.observatory.truth import TruthEvent
@@ -25,9 +28,13 @@ from toros.sky.almanac import night_of
 from toros.telescope.picture import Deed, deed_of
 
 START_TIMEOUT_S = 60.0
+CLOSED_S = 5.0
+"""By when closing is commanded in bad weather [s]."""
 SAMPLE = SampleNight.of(night_of(SITE, datetime(2026, 6, 11, 4, 30, tzinfo=UTC)))
 SMALL = WorldSettings(shape=(64, 64), faintest_v_mag=14.0)
 READY_S = 6.0
+LEASE_S = 10.0
+MID_NIGHT = SAMPLE.dark + timedelta(hours=3)
 #: The dome opens as soon as it is asked to, and reopens soon.
 EAGER: dict[str, Any] = {
     "Dome": {
@@ -38,6 +45,11 @@ EAGER: dict[str, Any] = {
         },
     },
 }  # fmt: skip
+#: So does this one, whose nights end soon.
+FEW_FRAMES: dict[str, Any] = {
+    "Telescope": {"Calibration": {"Biases": 1, "Darks": 0, "Flats": 0}},
+    "Dome": {**EAGER["Dome"], "Lease (s)": LEASE_S},
+}
 
 
 class Observatory:
@@ -75,10 +87,13 @@ class Observatory:
                 **own,
             },
         )  # fmt: skip
+        assert isinstance(self.made.clock, SimulatedClock)
         self.folder, self.world, self.clock = folder, self.made.world, self.made.clock
         self.world.set_weather(safe="derived", cloud_cover=5.0, humidity=35.0)
         self.database = Database(database_url or f"sqlite:///{folder / 'state' / 'toros.db'}")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment: dict[str, str] = {}
+        """What daemons find in their environment besides the tests' own."""
 
     def desk(self, service: str) -> FrontDesk:
         """Return the front desk of a daemon."""
@@ -97,8 +112,9 @@ class Observatory:
         name = name or service
         with self._errors(name).open("ab") as errors:
             self.processes[name] = subprocess.Popen(
-                command, stderr=errors, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+                command, stderr=errors, stdin=subprocess.DEVNULL, start_new_session=True,
+                env={**os.environ, **self.environment},
+            )  # fmt: skip
 
     def wait_ready(self, service: str) -> None:
         """Wait until a daemon answers."""
@@ -175,6 +191,24 @@ class Observatory:
         orders = self.desk(service).submit("list_orders")["orders"]
         return [(order["user"], order["status"]) for order in orders]
 
+    def until_done(self, count: int, timeout_s: float = 90.0) -> None:
+        """Wait until so many targets are done."""
+        self.until(lambda: len(self.targets("done")) == count, f"{count} targets", timeout_s)
+
+    def taken(self) -> Counter[int | None]:
+        """Count the lights that the database knows, by target."""
+        return Counter(shot.target for shot in self.deed().shots if shot.exposure_type == "light")
+
+    def none_twice_none_lost(self) -> None:
+        """Hold that every frame has its row, and every target its exposures, no more, no less."""
+        files = sorted(path.name for path in (self.folder / "state/incoming").rglob("*.fits"))
+        assert len(files) == len(set(files))
+        # A row follows its file: the night does not wait for the database.
+        self.until(lambda: len(self.deed().shots) == len(files), "a row for each file", 20.0)
+        rows = self.targets()
+        assert {row.id: row.exposures_done for row in rows} == self.taken()
+        assert all(row.exposures_done == row.number_of_exposures for row in rows)
+
     def deed(self) -> Deed:
         """Return what the night has come to."""
         return deed_of(self.database, SAMPLE.night.date.isoformat())
@@ -193,6 +227,34 @@ class Observatory:
         if not lights or lights[-1].motion is None:
             return False
         return lights[-1].motion.until_s - self.clock.monotonic() > 0.5 * self.clock.rate
+
+    def rain(self) -> float:
+        """Let it rain; return when, by the real monotonic time [s]."""
+        began = time.monotonic()
+        self.world.set_weather(rain_rate=3.0)
+        return began
+
+    def dry(self) -> None:
+        """Let the rain end."""
+        self.world.set_weather(rain_rate=0.0)
+
+    def close_in_rain(self, during: str) -> float:
+        """Let it rain; hold the dome to its promise, in truth; return what it took [s], real."""
+        rain = self.rain()
+        taken = self.until(lambda: self.told_after("dome", "close_shutter", rain), "a close", 15.0)
+        took_s = float(taken[0].real_s - rain)
+        print(f"MEASURED {during}: {took_s:.2f} s from rain to close commanded")
+        assert took_s <= CLOSED_S, during
+        return took_s
+
+    def is_closed(self) -> bool:
+        """Whether the shutter is really closed."""
+        state = self.world.dome_file.read().shutter_state(self.clock.monotonic())
+        return state is ShutterState.CLOSED
+
+    def told_after(self, device: str, event: str, after: float) -> list[TruthEvent]:
+        """Return what the hardware was told after a moment of the real monotonic time [s]."""
+        return [one for one in self.events(device, event) if one.real_s >= after]
 
     def signal(self, name: str, number: int) -> None:
         """Send a daemon a signal."""

@@ -113,7 +113,7 @@ def what_was_made_of_it(site: Observatory) -> None:
 @pytest.mark.long
 def test_a_night_of_thirty_targets_with_a_cloud_and_an_alert(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "toros.cli.toros", "demo-night", "--json"]
-    command += ["--folder", str(tmp_path / "night"), "--rate", "200"]
+    command += ["--folder", str(tmp_path / "night"), "--rate", "300"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     told = json.loads(done.stdout)
     wrong = [figure for figure in told["figures"] if not figure["good"]]

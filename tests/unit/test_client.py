@@ -7,8 +7,10 @@ import xmlrpc.client
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 
+from tests.conftest import free_port
 from toros.client import FrontDesk
 from toros.errors import (
     DatabaseUnavailable,
@@ -94,3 +96,9 @@ def test_an_unreachable_desk_is_named_without_the_password():
         FrontDesk("http://user:secret@127.0.0.1:1").status()
     assert "secret" not in raised.value.message
     assert "127.0.0.1:1" in raised.value.message
+
+
+def test_a_number_of_numpys_travels_as_a_number():
+    desk = FrontDesk(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ServiceUnreachable):  # it was fit to be sent
+        desk.submit("observation", ra=np.float64(12.5), dec=-30.0)
