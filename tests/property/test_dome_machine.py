@@ -168,9 +168,9 @@ class DomeMachine(RuleBasedStateMachine):
     def order_to_close(self, holder: str | None) -> None:
         order = CloseDome(id=f"c{len(self.orders)}", holder=holder)
         self.orders.append((order.id or "", self.now()))
-        attempts = self.attempts()
+        attempts, hung = self.attempts(), self.hands_hang()
         self.controller.close(order, "eve" if holder is None else "")
-        assert self.roof_waits() or self.attempts() > attempts or self.hands_hang()
+        assert self.roof_waits() or self.attempts() > attempts or hung
         if holder is None:
             assert self.controller.rights.mode is Mode.MANUAL
             assert self.memory.kept.mode is Mode.MANUAL

@@ -52,7 +52,10 @@ def situations(draw: st.DrawFn) -> Situation:
     return Situation(
         now_s=100.0,
         shutter=shutter,
-        believed=shutter if shutter is not None else draw(shutters),
+        # It was told to open since then, or has not answered for a while.
+        believed=draw(st.sampled_from([shutter, ShutterState.OPENING]))
+        if shutter is not None
+        else draw(shutters),
         unheard_s=draw(st.sampled_from([0.1, 4.0, 20.0])),
         closing=draw(st.booleans()),
         opening=draw(st.booleans()),
@@ -130,6 +133,7 @@ def test_what_may_be_opened_would_not_be_closed_at_once(s, who, for_lease):
     assert s.fault is None
     assert not s.stopping
     assert s.shutter not in (None, ShutterState.OPENING, ShutterState.CLOSING)
+    assert s.believed not in (ShutterState.OPENING, ShutterState.CLOSING)
     by_lease = s.mode is Mode.AUTOMATIC
     assert who == s.holder if by_lease else not for_lease
     until_s = s.now_s + 60.0
@@ -150,6 +154,7 @@ def test_a_latched_error_forbids_all_motion_but_closing(s, slaved, moving):
 def test_refusals_name_what_is_wrong(s):
     fit = replace(
         s, fault=None, stopping=False, closing=False, opening=False, shutter=ShutterState.CLOSED,
+        believed=ShutterState.CLOSED,
         mode=Mode.AUTOMATIC, holder="night", outside=None, outside_known=True,
         weather=Weather(True, True, True),
     )  # fmt: skip

@@ -82,8 +82,8 @@ class Kafka(Section):
     silence_s: Annotated[float, *number(1, 86400)] = Field(
         60.0,
         alias="Silence (s)",
-        description="Without heartbeat (or any message) for so long the source is taken for dead, "
-        "which is an error.",
+        description="Without a heartbeat (or, where there is none, without a connection) for so "
+        "long the source is taken for dead, which is an error.",
     )
 
     @property
@@ -289,6 +289,12 @@ class Lvcgcn(Section):
         alias="Mock Alerts",
         description="Tests and mock events: ignore archives them only; record ranks them and "
         "tells nobody; answer treats them as real.",
+    )
+    mock_days_kept: Annotated[float, *number(0.01, 36500)] = Field(
+        7.0,
+        alias="Mock Days Kept",
+        description="Files of tests and mock events are removed after so many days; those of real "
+        "events never.",
     )
     insignificant_alerts: Annotated[Literal["ignore", "record", "answer"], Kind(_MODES)] = Field(
         "record",

@@ -53,10 +53,11 @@ class AlertNotice(Base):
     mission: Mapped[str] = mapped_column(String(64), default="")
     kind: Mapped[str] = mapped_column(String(100), default="")
     issued: Mapped[datetime | None]
+    is_test: Mapped[bool] = mapped_column(default=False)
     is_known: Mapped[bool] = mapped_column(default=True)
     facts: Mapped[dict[str, Any] | None]
     source: Mapped[str] = mapped_column(String(200), doc="what it was received from")
-    file: Mapped[str] = mapped_column(Text, doc="name of the archived file")
+    file: Mapped[str] = mapped_column(Text, doc="name of the archived file, empty once removed")
     outcome: Mapped[str] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(Text, default="", doc="why")
     status_code: Mapped[int | None] = mapped_column(ForeignKey("status_code.number_code"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -154,7 +154,8 @@ class Alerts:
         messages : callable or None
             Adds the messages; None: nobody is told.
         message : str
-            Why nobody is told, or what else is to be said.
+            Why nobody is told but those who were told of the event before: whether there are
+            any is decided here, where no other notice can come in between.
 
         Returns
         -------
@@ -179,8 +180,10 @@ class Alerts:
                 event = AlertEvent(name=notice.event, revision=0, created=self.clock.now())
                 event.answered = False
                 session.add(event)
+            if message and not event.answered:
+                messages = None
             outcome: Outcome = "recorded" if messages is None else "answered"
-            row = self._row(notice, outcome, message)
+            row = self._row(notice, outcome, message if messages is None else "")
             row.revision = self._next_revision(event.revision)
             self._move(session, event, notice, lists, row.revision)
             session.add(row)
@@ -191,9 +194,7 @@ class Alerts:
                 messages(session, row.revision)
             return outcome, row.revision
 
-    def retract(
-        self, name: str, reason: str, lists: Sequence[str], messages: Messages | None
-    ) -> int:
+    def retract(self, name: str, reason: str, lists: Sequence[str], messages: Messages) -> int:
         """Withdraw an event by hand; return the revision that does it.
 
         Parameters
@@ -201,7 +202,8 @@ class Alerts:
         name, reason : str
         lists : sequence of str
             The observatories, each of which has an empty list from now on.
-        messages : callable or None
+        messages : callable
+            Adds the messages, for an event that others were told of.
 
         Raises
         ------
@@ -217,7 +219,7 @@ class Alerts:
             event.summary = {**(event.summary or {}), "retracted_by_hand": reason or "no reason"}
             for observatory in lists:
                 _keep_list(session, name, observatory, event.revision, {"targets": []})
-            if messages is not None:
+            if event.answered:
                 messages(session, event.revision)
             return event.revision
 
@@ -229,7 +231,7 @@ class Alerts:
         lists: NewLists,
         revision: int,
     ) -> None:
-        event.mission = notice.mission
+        event.mission = notice.mission[:64]
         event.state = lists.state
         event.is_test = notice.is_test
         event.notice_order = notice.order
@@ -251,6 +253,7 @@ class Alerts:
             mission=notice.mission[:64],
             kind=notice.kind[:100],
             issued=notice.issued,
+            is_test=notice.is_test,
             is_known=notice.is_known,
             facts=dict(notice.facts),
             source=notice.source[:200],
@@ -345,6 +348,36 @@ class Alerts:
                 .order_by(AlertTargets.observatory)
             )
             return event.revision, {row.observatory: row.content for row in rows}
+
+    def old_tests(self, before: datetime) -> tuple[list[str], list[str]]:
+        """Return which tests and mock events have files that are older than a moment.
+
+        Returns
+        -------
+        events : list of str
+            Events that have not changed since.
+        files : list of str
+            Archived notices that were handled before.
+        """
+        with self.database.reading() as session:
+            events = session.scalars(
+                select(AlertEvent.name).where(
+                    AlertEvent.is_test, AlertEvent.updated < before, AlertEvent.folder != ""
+                )
+            )
+            files = session.scalars(
+                select(AlertNotice.file).where(
+                    AlertNotice.is_test, AlertNotice.processed < before, AlertNotice.file != ""
+                )
+            )
+            return list(events), list(files)
+
+    def forget_files(self, events: Sequence[str], files: Sequence[str]) -> None:
+        """Record that files of events and notices were removed."""
+        with self.database.writing() as session:
+            for name in events:
+                session.get_one(AlertEvent, name).folder = ""
+            session.execute(update(AlertNotice).where(AlertNotice.file.in_(files)).values(file=""))
 
     def counts(self) -> dict[str, int]:
         """Return how many notices had each outcome."""

@@ -79,7 +79,7 @@ class OpeningLane:
         answer.
         """
         last = self._hand.last
-        return last is None or (last.ended_s is not None and shutter.began_s >= last.ended_s)
+        return last is None or (last.ended_s is not None and shutter.began_s > last.ended_s)
 
     def begin(self, now_s: float) -> Opening:
         """Begin to open; returns at once.

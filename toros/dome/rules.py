@@ -319,7 +319,9 @@ def _unfit(situation: Situation, who: str, *, for_lease: bool) -> TorosError | N
 
 
 def _busy(situation: Situation) -> TorosError | None:
-    if situation.closing or situation.opening or situation.shutter in _UNDER_WAY:
+    # A word from before the last command to open says nothing of what that has done.
+    moves = situation.shutter in _UNDER_WAY or situation.believed in _UNDER_WAY
+    if situation.closing or situation.opening or moves:
         what = "closing" if situation.closing else "moving"
         return DomeBusy(f"the shutter is {what}; send the order again when it stands still")
     return None

@@ -71,9 +71,13 @@ def facts_of(notice: Notice) -> dict[str, Any]:
 
 
 def order_text(notice: Notice) -> str:
-    """Write the notice's place in its event's sequence as a text: the later the greater."""
+    """Write the notice's place in its event's sequence as a text: the later the greater.
+
+    LVK's notices have whole seconds and no number: of one second, the retraction is the last.
+    """
     issued, serial, identity = notice.order
-    return f"{issued:%Y-%m-%dT%H:%M:%S.%f} {serial:010d} {identity}"
+    moment = f"{issued:%Y-%m-%dT%H:%M:%S.%f}"
+    return f"{moment} {notice.is_retraction:d} {serial:016d} {identity}"
 
 
 class EventFiles:

@@ -14,7 +14,7 @@ from toros.lvcgcn.scan import Cuts, Scan, scan
 from toros.lvcgcn.scoring import Floats, Integers, Region, exact_scores, find_region
 from toros.lvcgcn.skymaps.sky_map import SkyMap
 
-KEEP = 50_000
+KEEP = 20_000
 """Candidates of the first scan; who asks for more than they hold has it done again."""
 MORE = 8
 """By how much more a scan keeps that is done again."""

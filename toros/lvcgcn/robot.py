@@ -53,7 +53,6 @@ _TRIES = 5
 _TOLD_AT = 6
 PASSING = (CatalogueRefused, DatabaseUnavailable, DiskFull, SkyMapUnreachable, StorageFailed)
 """What is no fault of a notice: it is tried again, for as long as it takes."""
-_PLACELESS = " "
 
 
 @dataclass(frozen=True)
@@ -238,20 +237,19 @@ class Robot:
         known = self.alerts.outcome_of(new.identity)
         if known is not None:
             return self._repeated(notice, f"it was {known} before")
-        mode, why = self._mode(notice)
-        if mode == "ignore":
-            self.alerts.record(new, "ignored", why)
-            return Handled("ignored", notice.event, message=why)
         standing = self.alerts.standing(notice.event)
         if standing is not None and standing.order > new.order:
             why = "a newer notice was there already"
+            if standing.order[0] > new.order[0]:
+                why = "it is a test, and the event is real"
             self.alerts.record(new, "superseded", why)
             return Handled("superseded", notice.event, standing.revision, message=why)
-        if standing is not None and standing.answered:
-            if notice.is_retraction or not self._is_stale(notice):
-                mode, why = "answer", ""  # who was told of an event hears what becomes of it
-        elif notice.is_retraction:
-            mode, why = "record", "nobody had been told of the event"
+        mode, why = self._mode(notice)
+        if mode == "ignore" and not (standing is not None and standing.answered):
+            self.alerts.record(new, "ignored", why)
+            return Handled("ignored", notice.event, message=why)
+        if notice.is_retraction:
+            why = why or "nobody had been told of the event"
         try:
             # What is withdrawn has no place any more: its map must not be waited for.
             content, sky_map = (None, None) if notice.is_retraction else self.maps.of(notice)
@@ -262,13 +260,12 @@ class Robot:
                 raise
             return self._refuse(new, error)
         if sky_map is None and not notice.is_retraction:
-            if standing is not None and not standing.order.startswith(_PLACELESS):
+            new = replace(new, order=_order(notice, has_place=False))
+            if standing is not None and standing.order[0] > new.order[0]:
                 why = "it tells no place; the lists stay"
                 self.alerts.record(new, "recorded", why)
                 return Handled("recorded", notice.event, standing.revision, message=why)
-            # Any notice that does tell a place comes after it, whenever that was issued.
-            new = replace(new, order=_PLACELESS + new.order)
-        return self._answer(notice, new, raw, content, sky_map, mode == "answer", why)
+        return self._answer(notice, new, raw, content, sky_map, why)
 
     def _repeated(self, notice: Notice, why: str) -> Handled:
         standing = self.alerts.standing(notice.event)
@@ -283,12 +280,12 @@ class Robot:
         raw: bytes,
         content: bytes | None,
         sky_map: SkyMap | None,
-        is_told: bool,
         why: str,
     ) -> Handled:
         folder, summary, lists = self.files.write(notice, raw, content, self._made(notice, sky_map))
         messages = None
-        if is_told:
+        # Who was told of an event hears what becomes of it, whatever `why` says.
+        if notice.is_retraction or not self._is_stale(notice):
             messages = self.relay.of_notice(new.facts, summary, lists, folder, self.clock.now())
         state: Literal["active", "retracted"] = "retracted" if notice.is_retraction else "active"
         advanced = self.alerts.advance(
@@ -297,6 +294,7 @@ class Robot:
         if advanced is None:
             return self._repeated(notice, "it was being handled twice at a time")
         outcome, revision = advanced
+        why = "" if outcome == "answered" else why
         self.relay.wake()
         if outcome != "superseded":
             self.on_files(folder)
@@ -370,11 +368,20 @@ def _new(notice: Notice, kept: Kept) -> NewNotice:
         mission=notice.mission,
         kind=notice.kind,
         issued=notice.issued,
-        order=order_text(notice),
+        order=_order(notice),
         is_test=notice.is_test,
         is_known=notice.is_known,
         facts=facts_of(notice),
     )
+
+
+def _order(notice: Notice, has_place: bool = True) -> str:
+    """Write the notice's place in its event's sequence: the later the greater.
+
+    Whenever they were issued, tests come before what is real, and among these what tells no
+    place before what does.
+    """
+    return f"{2 * (not notice.is_test) + has_place}{order_text(notice)}"
 
 
 def _read(kept: Kept) -> bytes:

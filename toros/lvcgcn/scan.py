@@ -19,8 +19,12 @@ from numpy.typing import NDArray
 from toros.lvcgcn.galaxies.catalogue import Catalogue
 from toros.lvcgcn.scoring import Integers, Region
 
-PIECE = 1 << 16
+PIECE = 1 << 17
 """Galaxies in a piece."""
+WORTH_TWO = 8_000_000
+"""From how many galaxies on a second thread gains more than it costs."""
+MOST = 0.6
+"""Share of a piece from which on all of it is scored."""
 THREADS = min(2, os.cpu_count() or 1)
 
 LEAST = {"f4": 1e-30, "f8": 1e-300}
@@ -92,9 +96,9 @@ def scan(
     """
     scale = float(region.amplitude.max(initial=0.0)) or 1.0
     pieces = range(0, len(region), PIECE)
-    scanners = [_Scanner(region, catalogue, weight, cuts, keep, precision, scale)] + [
+    scanners = [
         _Scanner(region, catalogue, weight, cuts, keep, precision, scale)
-        for _ in range(min(THREADS, len(pieces)) - 1)
+        for _ in range(THREADS if len(region) >= WORTH_TWO else 1)
     ]
     shares = [pieces[n :: len(scanners)] for n in range(len(scanners))]
     if len(scanners) == 1:
@@ -153,33 +157,57 @@ class _Scanner:
         if self.region.mu is not None and self.region.sigma is not None:
             self._mu = self.region.mu.astype(self.precision)
             self._factor = (np.sqrt(0.5) / self.region.sigma).astype(self.precision)
-        self._room = [np.empty(PIECE, dtype=self.precision) for _ in range(4)]
+        self._room = np.empty(PIECE, dtype=self.precision)
 
     def run(self, pieces: range) -> None:
         """Score the pieces that begin at these numbers."""
-        for begin in pieces:
-            self._piece(begin, min(begin + PIECE, len(self.region)))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            for begin in pieces:
+                self._score(begin, min(begin + PIECE, len(self.region)))
 
-    def _piece(self, begin: int, end: int) -> None:
+    def _score(self, begin: int, end: int) -> None:
+        """Score the galaxies of these numbers, those that satisfy the cuts."""
         edges = self.region.edges
         first = int(np.searchsorted(edges, begin, side="right")) - 1
         last = int(np.searchsorted(edges, end, side="left"))
         low = np.maximum(edges[first:last], begin)
         count = np.minimum(edges[first + 1 : last + 1], end) - low
-        rows = (self.region.first_row[first:last] + (low - edges[first:last])).astype(np.int64)
-        slices = _slices(rows, count)
+        rows: Integers = self.region.first_row[first:last] + low
+        slices = _slices(rows - edges[first:last], count)
         distance = None
         if self.region.mu is not None or self.cuts != NO_CUTS:
-            distance = _gather(self._distance, slices, self._room[0][: end - begin])
+            distance = _gather(self._distance, slices, self._room[: end - begin])
         passed = None if distance is None else self._passed(slices, distance)
-        tile = np.repeat(np.arange(first, last), count)
-        if passed is not None:
-            tile = tile[passed]
-        self.considered += len(tile)
-        if len(tile):
-            self._take(begin, passed, self._score(slices, tile, distance, passed))
+        number = end - begin if passed is None else int(np.count_nonzero(passed))
+        self.considered += number
+        if not number:
+            return
+        # Where most satisfy the cuts it is quicker to score all than to pick these.
+        picked = None
+        if passed is not None and number < MOST * (end - begin):
+            picked = np.flatnonzero(passed)
 
-    def _passed(self, slices: list[slice], distance: NDArray[Any]) -> Integers | None:
+        def each(values: NDArray[Any]) -> NDArray[Any]:
+            """Give each galaxy its tile's value."""
+            spread = np.repeat(values[first:last], count)
+            return spread if picked is None else spread[picked]
+
+        scores = each(self._amplitude)
+        if self.region.mu is not None and distance is not None:
+            distance = distance if picked is None else distance[picked]
+            exponent = distance - each(self._mu)
+            exponent *= each(self._factor)
+            np.multiply(exponent, exponent, out=exponent)
+            np.negative(exponent, out=exponent)
+            scores *= np.exp(exponent, out=exponent)
+        if self._weights is not None:
+            weights = _gather(self._weights, slices, self._room[: end - begin])
+            scores *= weights if picked is None else weights[picked]
+        if passed is not None and picked is None:
+            scores[~passed] = 0
+        self._take(begin, picked, scores)
+
+    def _passed(self, slices: list[slice], distance: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Tell which galaxies satisfy the cuts; None if all do."""
         cuts = self.cuts
         passed = np.ones(len(distance), dtype=bool)
@@ -190,44 +218,18 @@ class _Scanner:
             if cuts.apparent_magnitude_max is not None:
                 passed &= magnitude <= cuts.apparent_magnitude_max
             if cuts.absolute_magnitude_max is not None:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    absolute = magnitude - 5 * np.log10(distance) - 25
+                absolute = magnitude - 5 * np.log10(distance) - 25
                 passed &= absolute <= cuts.absolute_magnitude_max
-        return None if passed.all() else np.flatnonzero(passed)
+        return None if passed.all() else passed
 
-    def _score(
-        self,
-        slices: list[slice],
-        tile: Integers,
-        distance: NDArray[Any] | None,
-        passed: Integers | None,
-    ) -> NDArray[Any]:
-        result, other, third = (room[: len(tile)] for room in self._room[1:])
-        np.take(self._amplitude, tile, out=result, mode="clip")
-        if self.region.mu is not None and distance is not None:
-            if passed is not None:
-                distance = np.take(distance, passed, out=third, mode="clip")
-            np.subtract(distance, np.take(self._mu, tile, out=other, mode="clip"), out=third)
-            third *= np.take(self._factor, tile, out=other, mode="clip")
-            np.multiply(third, third, out=third)
-            np.negative(third, out=third)
-            result *= np.exp(third, out=third)
-        if self._weights is not None:
-            number = sum(s.stop - s.start for s in slices)
-            weights = _gather(self._weights, slices, self._room[0][:number])
-            if passed is not None:
-                weights = np.take(weights, passed, out=other, mode="clip")
-            result *= weights
-        return result
-
-    def _take(self, begin: int, passed: Integers | None, scores: NDArray[Any]) -> None:
+    def _take(self, begin: int, picked: Integers | None, scores: NDArray[Any]) -> None:
         """Add up the scores, and keep those that could be of the best."""
         self.total += float(scores.sum())
         best = np.flatnonzero(scores > self.threshold)
         if not len(best):
             return
         self.scores.append(scores[best])
-        self.numbers.append(begin + (best if passed is None else passed[best]))
+        self.numbers.append(begin + (best if picked is None else picked[best]))
         self._kept += len(best)
         if self._kept > self._enough:
             self._trim()

@@ -375,6 +375,7 @@ def take_images(order: orders.TakeImages, task: Task) -> dict[str, Any]:
         if observer.place is None:
             raise NotInThisState("taking images: the telescope points nowhere; send point first")
         chosen = parts.hardware.set_filter(order.filter)
+        parts.hardware.open_cover()  # flats by the lamp may have been taken since it was pointed
         purpose = Purpose(
             "light", order.exposure_time, filter=chosen, name=order.target,
             order_id=task.order_id, observer=order.user, asked=observer.place,

@@ -287,26 +287,26 @@ class TargetBook:
                 row.message = "not observed before its time was over"
             return [_row(row) for row in rows]
 
-    def recover(self) -> tuple[int, int]:
+    def recover(self) -> tuple[int, list[TargetRow]]:
         """Bring the open targets up to date after a start, by the exposures that there are.
 
         Returns
         -------
-        (int, int)
-            How many were interrupted and wait again, and how many turned out to be done.
+        (int, list of TargetRow)
+            How many were interrupted and wait again, and which turned out to be done.
 
         Raises
         ------
         DatabaseUnavailable, DiskFull
         """
-        interrupted = done = 0
+        interrupted, done = 0, []
         with self._database.writing() as session:
             for row in session.scalars(select(Target).where(Target.state.in_(OPEN_STATES))):
                 # A crash comes between an exposure's file and the record of its progress.
                 row.exposures_done = max(row.exposures_done, _lights_of(session, row.id))
                 if row.exposures_done >= row.number_of_exposures:
                     row.state, row.finished, row.message = "done", self._clock.now(), ""
-                    done += 1
+                    done.append(_row(row))
                 elif row.state == "observing":
                     row.state = "waiting"
                     interrupted += 1

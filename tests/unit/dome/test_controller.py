@@ -545,6 +545,25 @@ def test_stop_stops_and_a_due_closing_goes_on(bench):
     bench.until_closed()
 
 
+def test_a_word_from_before_the_command_to_open_lets_nobody_send_it_again(bench):
+    bench.dome.travel_s = 3.0
+    controller = bench.start()
+    bench.renew()
+    opening = controller.open("night", for_lease=True)
+    bench.dome.hang["shutter"] = threading.Event()
+    until(opening.call.done.is_set)
+    before = controller.watch.shutter.reading
+    controller.watch.shutter.reading = before._replace(
+        value=ShutterState.CLOSED, began_s=opening.call.began_s - 0.1
+    )
+    bench.dome.fail["abort"] = [late()]
+    controller.stop_motion(StopDome(id="s"), "eve")
+    bench.renew()
+    with pytest.raises(DomeBusy):
+        controller.open("night", for_lease=True)
+    assert len(bench.dome.times("open_shutter")) == 1
+
+
 def test_stop_ends_an_order_to_close(bench):
     bench.dome.travel_s = 2.0
     controller = bench.opened()

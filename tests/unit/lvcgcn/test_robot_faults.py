@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import free_port
 from tests.unit.lvcgcn.notices.samples import classic, param
-from tests.unit.lvcgcn.robots import DETECTED, make_robot, notice
+from tests.unit.lvcgcn.robots import DETECTED, make_robot, notice, sky_map
 from toros.errors import CatalogueRefused, InvalidField, SkyMapUnreachable
 from toros.lvcgcn.relay import _escaped
 from toros.lvcgcn.requests import Resources, _read
@@ -48,6 +48,13 @@ def test_a_retraction_waits_for_no_sky_map(make: Make) -> None:
     )
     assert gone.outcome == "answered"
     assert robot.alerts.tell("Swift-BAT-1234567")["state"] == "retracted"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_one_second_the_retraction_is_the_last(make: Make, seed: int) -> None:
+    robot = make().robot
+    robot.take(notice("UPDATE", 900.0, sky_map(60.0, seed)), "test")
+    assert robot.take(notice("RETRACTION", 900.0), "test").outcome == "answered"
 
 
 def test_a_map_that_is_never_there_ends_as_a_refusal(make: Make) -> None:

@@ -145,6 +145,18 @@ def test_a_subject_adds_no_header(subject: str) -> None:
     assert inbox.envelopes[0].rcpt_tos == [ADMIN]
 
 
+@pytest.mark.parametrize(
+    "word", ["=?utf-8?q?=0d=0aBcc:_thief=40example.org?=", "=?utf-8?b?DQoNCkhlbGxv?= =?x?q?=0a?="]
+)
+def test_an_encoded_word_in_a_subject_is_text(word: str) -> None:
+    inbox = Inbox()
+    with smtp_server(inbox) as settings:
+        send(settings, f"seen: {word} and more", "text", [ADMIN])
+    assert inbox.mails[0]["Bcc"] is None
+    assert inbox.mails[0]["Subject"] == f"seen: {word} and more".replace("=?", "= ?")
+    assert inbox.mails[0].get_content().strip() == "text"
+
+
 @pytest.mark.parametrize("address", ["a@b.org\r\nRCPT TO:<thief@example.org>", "", "@", "a b@c"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="is no mail address"):

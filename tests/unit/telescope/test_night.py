@@ -133,8 +133,26 @@ def test_a_crash_between_the_last_frame_and_its_record_repeats_nothing(tmp_path:
         with at.database.writing() as session:
             target = session.get_one(Target, row.id)
             target.state, target.exposures_done = "observing", 1
-        assert at.book.recover() == (0, 1)
+        interrupted, done = at.book.recover()
+        assert interrupted == 0
+        assert [one.id for one in done] == [row.id]
         assert at.book.get(row.id).exposures_done == 2
+
+
+def test_an_alerts_target_that_a_crash_left_done_is_told_after_the_start(tmp_path: Path):
+    alert = {
+        "request": "receive_targets", "event": "S1", "revision": 1, "number_of_exposures": 1,
+        "targets": [{"name": "G", "ra": 10.0, "dec": -30.0}],
+    }  # fmt: skip
+    with observatory(tmp_path, begin=False) as at:
+        at.book.receive(ReceiveTargets.model_validate(alert), {"G": 9.5})
+        with at.database.writing() as session:  # as a crash leaves it after the last exposure
+            session.get_one(Target, 1).exposures_done = 1
+    with observatory(tmp_path) as at:
+        at.wait(at.messages.heads, "the message to the alert robot")
+        told = at.messages.heads()[0].message
+        assert told.request == "report_target"
+        assert told.content["state"] == "done"
 
 
 def test_a_night_goes_on_where_an_earlier_process_has_left_it(tmp_path: Path):

@@ -25,6 +25,7 @@ from toros.frontdesk.access import Access
 from toros.frontdesk.desk import FrontDesk
 from toros.frontdesk.server import Caller
 from toros.frontdesk.worker import Worker
+from toros.simulation.observatory import verdicts
 from toros.telescope.requests import Resources, registry
 
 ME = Caller(None, "127.0.0.1")
@@ -95,6 +96,16 @@ def test_a_night_by_request_at_each_step(tmp_path: Path):
         assert desk.done("close_night")["result"]["state"] == "closed"
         waiting = [head.message.request for head in desk.at.messages.heads()]
         assert waiting == ["calibrate_file_batch"]
+
+
+def test_images_after_flats_by_the_lamp_are_not_taken_behind_the_cover(tmp_path: Path):
+    with telescope(tmp_path, Stage=2) as desk:
+        assert desk.done("open_dome")["status"] == "done"
+        assert desk.done("point", ra=desk.at.high_ra(), dec=-30.0)["status"] == "done"
+        assert desk.done("take_calibration_frames", type="flat", light="lamp", filter="R",
+                         number_of_exposures=1, level=20000.0)["status"] == "done"  # fmt: skip
+        assert desk.done("take_images", exposure_time=1.0)["status"] == "done"
+        assert verdicts.blind_exposures(desk.at.world.truth()) == []
 
 
 def raise_error(status: dict[str, Any]) -> None:

@@ -109,8 +109,8 @@ def test_an_interrupted_target_waits_again(database: Database, book: TargetBook)
     row = enter(database, book, 1)
     with database.writing() as session:
         progress_of(row.id, state="observing")(session)
-    assert book.recover() == (1, 0)
-    assert book.recover() == (0, 0)
+    assert book.recover() == (1, [])
+    assert book.recover() == (0, [])
     assert book.get(row.id).state == "waiting"
 
 

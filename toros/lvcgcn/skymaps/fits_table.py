@@ -126,8 +126,9 @@ class Table:
             default if (said := card(self.header, f"{name}{number}")) is None else said
             for name, default in (("TSCAL", 1), ("TZERO", 0))
         )
+        # Whole numbers of a header may be larger than numpy knows.
         if not all(
-            isinstance(value, int | float) and np.isfinite(value) for value in (scale, zero)
+            isinstance(value, int | float) and -1e30 < value < 1e30 for value in (scale, zero)
         ):
             raise SkyMapRefused(f"sky map: TSCAL{number} {scale!r} and TZERO{number} {zero!r}")
         whole = stored.dtype.kind != "f"

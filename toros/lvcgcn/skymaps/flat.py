@@ -31,6 +31,7 @@ from toros.lvcgcn.skymaps.limits import MapLimits
 from toros.lvcgcn.skymaps.sky_map import FINEST_ORDER, SkyMap, tile_area_sr
 
 _PIECE = 4**9  # pixels at a time: whole pixels of an order 9 lower
+_PIECE_BYTES = 16 << 20  # of the table at a time, where no whole pixels are needed
 _NEAR = 0.999
 _PIXEL_COLUMNS = ("PIXEL", "PIX", "IPIX", "HPIX")
 _EXPLICIT_BYTES = 400
@@ -212,7 +213,8 @@ def _read_dense(table: Table, form: _Form, limits: MapLimits) -> _Pixels:
         tuple(np.empty(form.pixels, dtype=np.float32) for _ in form.names[1:]),
     )
     start = 0
-    for piece in table.pieces(form.names, max(1, _PIECE // form.per_row)):
+    rows = min(_PIECE // form.per_row, _PIECE_BYTES // table.row_bytes)
+    for piece in table.pieces(form.names, max(1, rows)):
         pixels = form.pixels_of(piece)
         place: Any = slice(start, start + len(pixels.density))
         if not form.nested:

@@ -100,9 +100,9 @@ def of_position(position: Position, name: str, limits: Limits) -> Candidates:
     The error is taken for a round Gaussian: within the radius r lies 1 - exp(-r**2 / 2 sigma**2).
     """
     probability = 1.0
-    if position.error_deg > 0.0:
+    if position.radius_deg > 0.0:
         containment = position.containment or _USUAL_CONTAINMENT
-        sigma = position.error_deg / sqrt(-2.0 * log(1.0 - min(containment, 0.999999)))
+        sigma = position.radius_deg / sqrt(-2.0 * log(1.0 - min(containment, 0.999999)))
         sides = (limits.field_width_deg, limits.field_height_deg)
         probability = np.prod([erf(side / 2.0 / sigma / sqrt(2.0)) for side in sides]).item()
     one = Batch(
@@ -116,4 +116,4 @@ def of_position(position: Position, name: str, limits: Limits) -> Candidates:
 
 def fits(position: Position, limits: Limits) -> bool:
     """Tell whether an error circle lies within one field of view."""
-    return 2.0 * position.error_deg <= min(limits.field_width_deg, limits.field_height_deg)
+    return 2.0 * position.radius_deg <= min(limits.field_width_deg, limits.field_height_deg)

@@ -141,6 +141,10 @@ TABLE = {
         edited(tiles(), b"TFORM2  = 'D       '", b"TFORM2  = '8A      '"),
         "differ|is of the type 'A'",
     ),
+    "a zero of 60 digits": (
+        edited(tiles(), b"COORDSYS= 'C       '".ljust(80), b"TZERO2  = %d" % 10**59),
+        "TZERO2 1000",
+    ),
     "no table": (lambda: tiles()()[:2880], "no table"),
     "no such column": (
         lambda: fits_file({"FLUX": np.ones(768)}, FLAT),
@@ -269,6 +273,32 @@ def test_map_in_ring_order_beyond_the_memory() -> None:
     content = fits_file({"PROB": probability}, FLAT | {"NSIDE": 64, "ORDERING": "RING"})
     with pytest.raises(SkyMapRefused, match="49152 pixels, .* take 393216 bytes"):
         read_sky_map(content, MapLimits(memory_bytes=300_000))
+
+
+def test_wide_rows_in_ring_order_are_read_in_pieces() -> None:
+    """A column of zeros beside the probability: 100 MB that gzip makes nothing of."""
+    rows, width = 12 * 64**2, 250
+    row = np.array([1 / rows], dtype=">f8").tobytes() + bytes(8 * width)
+    named = {"PROB": np.ones(12), "NOTHING": np.zeros(12)}
+    header = fits_file(named, FLAT | {"NSIDE": 64, "ORDERING": "RING"})[: 2 * 2880]
+    for old, new in (
+        (card("NAXIS1", 16), card("NAXIS1", len(row))),
+        (card("NAXIS2", 12), card("NAXIS2", rows)),
+        (b"TFORM2  = 'D       '", f"TFORM2  = '{width}D    '".encode()),
+    ):
+        assert header.count(old) == 1
+        header = header.replace(old, new)
+    packer = zlib.compressobj(1, wbits=31)
+    pieces = [packer.compress(header)]
+    pieces += [packer.compress(row * 1024) for _ in range(rows // 1024)]
+    content = b"".join([*pieces, packer.flush()])
+    tracemalloc.start()
+    try:
+        assert len(read_sky_map(content)) == 12
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50e6
 
 
 MADE = make_sky_map(30.0, 40.0, 100.0, 50.0, tiles=3072)

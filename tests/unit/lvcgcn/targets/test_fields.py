@@ -15,6 +15,7 @@ from toros.lvcgcn.skymaps.places import pixels_of
 from toros.lvcgcn.skymaps.reading import read_sky_map
 from toros.lvcgcn.skymaps.sky_map import SkyMap
 from toros.lvcgcn.targets import Limits, TargetList, make_list
+from toros.lvcgcn.targets.candidates import fits
 from toros.lvcgcn.targets.fields import Fields, tile_fields
 from toros.lvcgcn.targets.projections import TangentPlane
 from toros.lvcgcn.targets.regions import sample, split
@@ -170,6 +171,15 @@ def test_the_probability_of_a_position_is_what_its_field_holds():
     assert made.targets[0].probability == pytest.approx(0.968**2, abs=0.001)
     assert made_of(position=Position(*HIGH, 0.5)).targets == made.targets
     assert made_of(position=Position(*HIGH)).targets[0].probability == 1.0
+
+
+def test_a_systematic_error_widens_the_circle():
+    """Fermi GBM's fifth part of a degree is one of 3.7 degrees, and no target."""
+    assert not fits(Position(*HIGH, 0.2, 0.68, 3.7), Limits())
+    assert fits(Position(*HIGH, 0.3, 0.68, 0.4), Limits())
+    (one,) = made_of(position=Position(*HIGH, 0.3, 0.68, 0.4)).targets
+    (other,) = made_of(position=Position(*HIGH, 0.5, 0.68)).targets
+    assert one.probability == pytest.approx(other.probability)
 
 
 def test_a_large_error_circle_becomes_fields_whatever_galaxies_there_are(tmp_path):

@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("mission", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=100), nullable=False),
         sa.Column("issued", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_test", sa.Boolean(), nullable=False),
         sa.Column("is_known", sa.Boolean(), nullable=False),
         sa.Column("facts", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("source", sa.String(length=200), nullable=False),

@@ -1,0 +1,1 @@
+"""What the benchmark of the alert robot is made of."""
