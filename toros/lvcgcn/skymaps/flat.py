@@ -31,7 +31,7 @@ from toros.lvcgcn.skymaps.limits import MapLimits
 from toros.lvcgcn.skymaps.sky_map import FINEST_ORDER, SkyMap, tile_area_sr
 
 _PIECE = 4**9  # pixels at a time: whole pixels of an order 9 lower
-_PIECE_BYTES = 16 << 20  # of the table at a time, where no whole pixels are needed
+_PIECE_BYTES = 8 << 20  # of the table at a time, where no whole pixels are needed
 _NEAR = 0.999
 _PIXEL_COLUMNS = ("PIXEL", "PIX", "IPIX", "HPIX")
 _EXPLICIT_BYTES = 400
