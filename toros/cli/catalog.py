@@ -24,10 +24,11 @@ from toros.cli.output import (
 )
 from toros.config import load
 from toros.errors import ConfigurationError
-from toros.lvcgcn.galaxies.building import BAD_SHARE, FORMS, HUBBLE, Progress, build
+from toros.lvcgcn.galaxies.building import BAD_SHARE, Progress, build
 from toros.lvcgcn.galaxies.catalogue import Catalogue
 from toros.lvcgcn.galaxies.columns import WEIGHTS
 from toros.lvcgcn.galaxies.mapping import read_mapping
+from toros.lvcgcn.galaxies.reading import FORMS, HUBBLE
 
 _folder = click.option(
     "--folder",

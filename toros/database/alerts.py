@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -133,7 +133,7 @@ class Alerts:
         self, notice: NewNotice, outcome: Outcome, message: str, error: TorosError | None
     ) -> None:
         with self.database.writing() as session:
-            if not _is_known(session, notice):
+            if not _is_known(session, notice, is_refused=outcome == "refused"):
                 row = self._row(notice, outcome, message)
                 # An event has a row only once a notice has changed it.
                 if row.event is not None and session.get(AlertEvent, row.event) is None:
@@ -240,6 +240,12 @@ class Alerts:
         event.folder = lists.folder
         event.updated = self.clock.now()
         session.flush()
+        # An observatory that is not told any more has no list any more.
+        session.execute(
+            delete(AlertTargets).where(
+                AlertTargets.event == event.name, AlertTargets.observatory.not_in(lists.lists)
+            )
+        )
         for observatory, content in lists.lists.items():
             _keep_list(session, event.name, observatory, revision, content)
 
@@ -395,9 +401,14 @@ class Alerts:
         return event
 
 
-def _is_known(session: Session, notice: NewNotice) -> bool:
-    known = select(AlertNotice.id).where(AlertNotice.identity == notice.identity)
-    return session.scalar(known) is not None
+def _is_known(session: Session, notice: NewNotice, *, is_refused: bool = False) -> bool:
+    """Tell whether a notice has its row; that of a refusal gives way to what is better."""
+    row = session.scalar(select(AlertNotice).where(AlertNotice.identity == notice.identity))
+    if row is not None and row.outcome == "refused" and not is_refused:
+        session.delete(row)
+        session.flush()
+        return False
+    return row is not None
 
 
 def _keep_list(

@@ -46,12 +46,13 @@ class CatalogueInUse:
     def newest(self) -> Catalogue:
         """Return the catalogue to be used now; microseconds while it is the same.
 
-        A new build that cannot be opened is an error in the log; the one before stays in use.
+        A build that cannot be opened is an error in the log; the one before stays in use, or the
+        packaged one.
 
         Raises
         ------
         CatalogueRefused
-            There is no other one, or the packaged one cannot be made.
+            The packaged one cannot be made.
         """
         with self._lock:
             version = versions.current(self._folder)
@@ -65,8 +66,9 @@ class CatalogueInUse:
                 self._open = Catalogue.open(self._folder)
             except CatalogueRefused as error:
                 if self._open is None:
-                    raise
-                log.error("the catalogue before stays in use: %s", error.message)
+                    self._open = packaged(self._packaged_folder, self._clock.now())
+                used = self._open.facts["source"]["name"]
+                log.error("%s; the galaxies of %s are ranked instead", error.message, used)
                 self._refused = version
                 return self._open
             log.info("galaxy catalogue %s: %d galaxies", self._open.version, len(self._open))

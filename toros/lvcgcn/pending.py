@@ -1,9 +1,10 @@
 """What waits in the archive: which notice is next, and how often it was tried.
 
 A notice that ends the daemon would end it again after each start. So attempts are counted in
-files, which outlive kill -9; and of those that were under way when an earlier daemon ended,
-only one is handled at a time: whichever ends this one too is the guilty one, and the others
-do not share its fate.
+files, which outlive kill -9. Of those that were under way when an earlier daemon ended only one
+is handled at a time: whichever ends this one too is the guilty one, and the others do not share
+its fate. Nor are they blamed for a daemon that ends soon after each start, whyever that is: who
+was under way twice has to wait first, longer each time.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ class Pending:
             for path in self._tries.iterdir():
                 if path.name in waiting:
                     self._suspects.add(path.name)
+                    tries = path.stat().st_size
+                    if tries > 1:
+                        self._due[path.name] = time.monotonic() + _delay_s(tries - 1)
                 else:  # it was dealt with, and its count was not removed any more
                     path.unlink(missing_ok=True)
 
@@ -148,7 +152,7 @@ class Pending:
         name = kept.path.name
         with self._lock:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
-            delay_s = min(_FIRST_DELAY_S * 2.0 ** min(failures - 1, 20), _LAST_DELAY_S)
+            delay_s = _delay_s(failures)
             self._due[name] = time.monotonic() + delay_s
         return failures, delay_s
 
@@ -170,3 +174,7 @@ class Pending:
         moved = self.archive.set_aside(kept, reason)
         self.over(kept)
         log.error("a notice from %s is set aside in %s: %s", kept.source, moved.path, reason)
+
+
+def _delay_s(failures: int) -> float:
+    return min(_FIRST_DELAY_S * 2.0 ** min(failures - 1, 20), _LAST_DELAY_S)

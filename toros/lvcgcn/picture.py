@@ -18,6 +18,7 @@ from toros import clock, store
 from toros.lvcgcn.files import EVENT, PICTURE_PNG, PICTURE_SVG, SKY_MAP, read_json
 from toros.lvcgcn.notices import Position
 from toros.lvcgcn.skymaps.cones import cone_map
+from toros.lvcgcn.skymaps.limits import MapLimits
 from toros.lvcgcn.skymaps.reading import read_sky_map
 from toros.lvcgcn.targets.stored import list_from_json
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _DEADLINE_S = 180.0
 _NICENESS = 10
+# The robot has read the map already, within the limits of the settings.
+_UNLIMITED = MapLimits(2**40, 2**40, 2**40, 600.0, 2**40)
 
 
 class Pictures:
@@ -114,7 +117,7 @@ def draw(folder: Path) -> None:
     facts, position = event["notice"], event["notice"]["position"]
     content = folder / SKY_MAP
     if content.is_file():
-        sky_map = read_sky_map(content.read_bytes())
+        sky_map = read_sky_map(content.read_bytes(), _UNLIMITED)
     elif position is not None:
         place = Position(**position)
         sky_map = cone_map(place.ra_deg, place.dec_deg, place.radius_deg, place.containment)

@@ -88,10 +88,7 @@ class Relay:
             text = report.retraction_text(event, reason, revision)
             empty: dict[str, Any] = {each.name: {"targets": []} for each in self._observatories}
             full = {"notice": {"event": event, "is_retraction": True}, "lists": empty}
-            withdrawn = {
-                **assignments,
-                "assignments": {each.name: {} for each in self._observatories},
-            }
+            withdrawn = {k: v for k, v in assignments.items() if k != "assignments"}
             subject = text.partition("\n")[0]
             self._add(
                 session,
@@ -121,7 +118,7 @@ class Relay:
             NewMessage(
                 "front_desk",
                 each.name,
-                _identity(event, revision),
+                message_id(event, revision),
                 "receive_targets",
                 {
                     "event": event,
@@ -151,7 +148,7 @@ class Relay:
             "assignments": dict(assignments),
         }
         return [
-            NewMessage("web", hook.name, _identity(event, revision), "event", forms[hook.form])
+            NewMessage("web", hook.name, message_id(event, revision), "event", forms[hook.form])
             for hook in self._settings.lvcgcn.tell.webhooks
         ]
 
@@ -160,13 +157,14 @@ class Relay:
     ) -> list[NewMessage]:
         content = {"subject": subject, "text": text, "folder": folder, "revision": revision}
         return [
-            NewMessage("mail", address, _identity(event, revision), "event", content)
+            NewMessage("mail", address, message_id(event, revision), "event", content)
             for address in self._settings.lvcgcn.tell.mail
         ]
 
 
-def _identity(event: str, revision: int) -> str:
-    return f"{event[:150]}-{revision}"
+def message_id(event: str, revision: int) -> str:
+    """Return the id of all messages that tell of a revision."""
+    return f"{event}-{revision}"
 
 
 def _sent(target: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,10 +41,13 @@ def text(
     lines = [subject(facts, revision), ""]
     if facts.get("is_retraction"):
         lines += ["The event is RETRACTED; its targets are withdrawn.", ""]
+    elif summary.get("area_90_deg2") is None:
+        lines += ["It tells no place on the sky; there is nothing to point at.", ""]
     lines += [f"{name}: {one_line(value, _CHARS)}" for name, value in _said(facts) if value]
     lines += [f"{name}: {value}" for name, value in _region(summary)]
-    for observatory, made in lists.items():
-        lines += ["", *_list(observatory, made)]
+    if summary.get("area_90_deg2") is not None:  # else the lists are empty, and not by the night
+        for observatory, made in lists.items():
+            lines += ["", *_list(observatory, made)]
     lines += [
         "",
         *(

@@ -28,13 +28,13 @@ from toros.frontdesk.outbox import Outbox
 from toros.frontdesk.registry import Registry
 from toros.frontdesk.worker import Task
 from toros.lvcgcn.catalogues import CatalogueInUse
-from toros.lvcgcn.files import ASSIGNMENTS, read_json
+from toros.lvcgcn.files import ASSIGNMENTS, PICTURE_PNG, read_json
 from toros.lvcgcn.observatories import Observatory
 from toros.lvcgcn.own_alert import voevent_of
 from toros.lvcgcn.picture import Pictures
 from toros.lvcgcn.reception.reception import Reception
-from toros.lvcgcn.relay import Relay
-from toros.lvcgcn.robot import Robot
+from toros.lvcgcn.relay import Relay, message_id
+from toros.lvcgcn.robot import BY_HAND, Robot
 from toros.lvcgcn.targets.stored import csv_of
 from toros.lvcgcn.tidying import Tidying
 from toros.workorders import lvcgcn as orders
@@ -43,6 +43,7 @@ registry = Registry("lvcgcn")
 
 # More than any notice has: an LVK notice with two sky maps has 2 MB.
 _NOTICE_BYTES = 16_000_000
+_PICTURES_LOOKED_FOR = 50
 
 
 @dataclass
@@ -74,10 +75,24 @@ class Resources(resources.Resources):
 
     def database_is_ready(self) -> None:
         """Begin to handle what was received, and to send."""
+        self.want_pictures()  # the first: the database may be away again
         self.outbox.start()
         self.pictures.start()
         self.robot.start()
         self.tidying.start()
+
+    def want_pictures(self) -> None:
+        """Have the pictures drawn that the end of the last process has prevented.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
+        newest = self.alerts.page("any", 1, _PICTURES_LOOKED_FOR)["events"]
+        for told in reversed(newest):  # the last wish comes first
+            folder = Path(told["folder"])
+            if told["folder"] and folder.is_dir() and not (folder / PICTURE_PNG).exists():
+                self.pictures.want(folder)
 
     def close(self) -> None:
         """End; what is not done is done after the next start."""
@@ -98,11 +113,12 @@ def _of(desk: FrontDesk) -> Resources:
 def process_alert(order: orders.ProcessAlert, task: Task) -> dict[str, Any]:
     """Archive and handle a notice that a person gives."""
     assert isinstance(task.resources, Resources)
-    raw = order.text.encode() if order.text is not None else _read(Path(order.path or ""))
+    settings = task.resources.settings
+    raw = order.text.encode() if order.text is not None else _read(Path(order.path or ""), settings)
     task.progress(0.1, "handling the notice")
     robot = task.resources.robot
     try:
-        handled = robot.take(raw, f"order-{order.user or 'nobody'}")
+        handled = robot.take(raw, f"{BY_HAND}-{order.user or 'nobody'}")
     except (CatalogueRefused, DatabaseUnavailable, SkyMapUnreachable, StorageFailed) as error:
         more = "; the notice is kept, and tried again by itself"
         raise type(error)(f"{error.message}{more}") from error
@@ -117,14 +133,26 @@ def process_alert(order: orders.ProcessAlert, task: Task) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, settings: Settings) -> bytes:
+    """Read a notice's file: one that everybody may read, or one of the robot's own folders.
+
+    Else whoever may send orders could have any file of the daemon's user archived and quoted.
+    """
+    own = (settings.state_folder, *(each.path for each in settings.lvcgcn.folders))
     if not path.is_absolute():
         raise InvalidField(f"path: {str(path)!r}; an absolute path on the daemon's machine")
     try:
         # A pipe that nobody writes to would be waited for.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
                 raise InvalidField(f"path: {str(path)!r} is no file")
+            is_own = any(path.resolve().is_relative_to(folder.resolve()) for folder in own)
+            if not (is_own or mode & stat.S_IROTH):
+                raise InvalidField(
+                    f"path: {str(path)!r}; expected a file that everybody may read (chmod o+r), or "
+                    "one below the State Folder or Lvcgcn / Folders"
+                )
             raw = file.read(_NOTICE_BYTES + 1)
     except OSError as error:
         raise InvalidField(f"path: {str(path)!r} cannot be read: {error.strerror}") from error
@@ -144,7 +172,7 @@ def get_event(order: orders.GetEvent, asked: Asked) -> dict[str, Any]:
     """Tell all of an event, and who was told of its newest revision."""
     shared = _of(asked.desk)
     told = shared.alerts.tell(order.event)
-    told["told"] = shared.outbox.messages.tell(f"{order.event[:150]}-{told['revision']}")
+    told["told"] = shared.outbox.messages.tell(message_id(order.event, told["revision"]))
     return told
 
 
@@ -171,7 +199,9 @@ def get_targets(order: orders.GetTargets, asked: Asked) -> dict[str, Any]:
         }
     elif order.form == "voevent":
         author = shared.settings.lvcgcn.tell.author
-        facts = _newest_facts(shared.alerts.tell(order.event))
+        told = shared.alerts.tell(order.event)
+        # A person's withdrawal has no notice.
+        facts = {**_newest_facts(told), "is_retraction": told["state"] == "retracted"}
         content = {"voevent": voevent_of(facts, lists, revision, author, shared.clock.now())}
     return {"event": order.event, "revision": revision, "form": order.form, "lists": content}
 
@@ -203,6 +233,8 @@ def retract(order: orders.RetractEvent, task: Task) -> dict[str, Any]:
 
 
 def _assignments(folder: str) -> dict[str, Any]:
+    if not folder:  # the files were tidied up
+        return {}
     try:
         return read_json(Path(folder) / ASSIGNMENTS)
     except (OSError, ValueError):  # a person has cleared the folder: the event is withdrawn anyway

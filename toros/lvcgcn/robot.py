@@ -19,6 +19,7 @@ from typing import Literal
 from toros import clock, store
 from toros.clock import Clock
 from toros.config import Settings
+from toros.config.alerts import Galaxies
 from toros.database.alerts import Alerts, NewLists, NewNotice
 from toros.errors import (
     AlertError,
@@ -34,9 +35,11 @@ from toros.errors import (
 from toros.lvcgcn.answer import Answer, answer, withdrawal
 from toros.lvcgcn.catalogues import CatalogueInUse
 from toros.lvcgcn.files import EventFiles, facts_of, order_text
+from toros.lvcgcn.galaxies.catalogue import Catalogue
 from toros.lvcgcn.maps import Maps
 from toros.lvcgcn.notices import LIMIT_BYTES, read_notice
 from toros.lvcgcn.notices.notice import Notice
+from toros.lvcgcn.notices.own import MISSION as OWN_MISSION
 from toros.lvcgcn.observatories import Observatory
 from toros.lvcgcn.pending import Pending
 from toros.lvcgcn.reception.archive import Archive, Kept
@@ -50,9 +53,13 @@ _THREADS = 8
 _POLL_S = 1.0
 # What fails for a reason of its own is tried so often, also over restarts, then set aside.
 _TRIES = 5
+_CLOCKS_DIFFER = timedelta(days=1)
 _TOLD_AT = 6
 PASSING = (CatalogueRefused, DatabaseUnavailable, DiskFull, SkyMapUnreachable, StorageFailed)
 """What is no fault of a notice: it is tried again, for as long as it takes."""
+
+BY_HAND = "order"
+"""How the source of what a person gives begins."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,7 @@ class Robot:
         try:
             raw = _read(kept)
             notice = read_notice(raw)
+            self._check_date(notice)
         except NoticeRefused as error:
             handled = self._refuse(_unreadable(kept), error)
         else:
@@ -232,12 +240,27 @@ class Robot:
         self.archive.done(kept, handled.outcome)
         return handled
 
+    def _check_date(self, notice: Notice) -> None:
+        """Refuse a notice of the future: as its event's newest it would stay for ever."""
+        now = max(self.clock.now(), clock.REAL.now())  # a rehearsal's time may be before or after
+        if notice.issued > now + _CLOCKS_DIFFER:
+            raise NoticeRefused(
+                f"{notice.event}: issued {clock.to_iso(notice.issued)}, which is in the future; "
+                f"expected a time before {clock.to_iso(now)} (is this machine's clock right?)"
+            )
+
     def _handle(self, notice: Notice, raw: bytes, kept: Kept) -> Handled:
         new = _new(notice, kept)
         known = self.alerts.outcome_of(new.identity)
-        if known is not None:
+        # By hand it may be given again, once what it was refused for is mended.
+        is_tried_again = known == "refused" and kept.source.startswith(f"{BY_HAND}-")
+        if known is not None and not is_tried_again:
             return self._repeated(notice, f"it was {known} before")
         standing = self.alerts.standing(notice.event)
+        if not notice.is_known and standing is not None and standing.order[0] > new.order[0]:
+            why = "its kind is not known; the lists stay"
+            self.alerts.record(new, "recorded", why)
+            return Handled("recorded", notice.event, standing.revision, message=why)
         if standing is not None and standing.order > new.order:
             why = "a newer notice was there already"
             if standing.order[0] > new.order[0]:
@@ -260,7 +283,7 @@ class Robot:
                 raise
             return self._refuse(new, error)
         if sky_map is None and not notice.is_retraction:
-            new = replace(new, order=_order(notice, has_place=False))
+            new = replace(new, order=_order(notice, is_guide=False))
             if standing is not None and standing.order[0] > new.order[0]:
                 why = "it tells no place; the lists stay"
                 self.alerts.record(new, "recorded", why)
@@ -316,12 +339,13 @@ class Robot:
             return withdrawal(notice, self.observatories, now)
         section = self.settings.lvcgcn
         with self._ranking:  # two at a time would need twice the memory and be no faster
+            catalogue = self.catalogue.newest()
             return answer(
                 notice,
                 sky_map,
-                self.catalogue.newest(),
+                catalogue,
                 self.observatories,
-                section.galaxies,
+                _weighable(section.galaxies, catalogue),
                 section.relay.targets,
                 now,
             )
@@ -331,6 +355,10 @@ class Robot:
         section = self.settings.lvcgcn
         if notice.is_test:
             mode, setting = section.mock_alerts, "Mock Alerts"
+        elif not notice.is_known:
+            return "record", "its kind is not known: it is kept and shown, and nobody is told"
+        elif notice.mission == OWN_MISSION:
+            return "record", "another robot's VOEvent: the event has notices of its own"
         elif notice.mission != "LVK":
             mode, setting = section.other_alerts, "Other Alerts"
         elif notice.significant is False:
@@ -368,20 +396,30 @@ def _new(notice: Notice, kept: Kept) -> NewNotice:
         mission=notice.mission,
         kind=notice.kind,
         issued=notice.issued,
-        order=_order(notice),
+        order=_order(notice, notice.is_known),
         is_test=notice.is_test,
         is_known=notice.is_known,
         facts=facts_of(notice),
     )
 
 
-def _order(notice: Notice, has_place: bool = True) -> str:
+def _weighable(galaxies: Galaxies, catalogue: Catalogue) -> Galaxies:
+    """Return the settings, with a weight that the catalogue has."""
+    try:
+        catalogue.choose_weight(galaxies.weight)
+    except CatalogueRefused as error:
+        log.error("%s; for now the weight is auto", error.message)
+        return galaxies.model_copy(update={"weight": "auto"})
+    return galaxies
+
+
+def _order(notice: Notice, is_guide: bool) -> str:
     """Write the notice's place in its event's sequence: the later the greater.
 
     Whenever they were issued, tests come before what is real, and among these what tells no
-    place before what does.
+    place, or is of an unknown kind, before what can be gone by.
     """
-    return f"{2 * (not notice.is_test) + has_place}{order_text(notice)}"
+    return f"{2 * (not notice.is_test) + is_guide}{order_text(notice)}"
 
 
 def _read(kept: Kept) -> bytes:

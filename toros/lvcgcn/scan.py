@@ -78,7 +78,13 @@ class Scan:
 
 
 def scan(
-    region: Region, catalogue: Catalogue, weight: str, cuts: Cuts, keep: int, precision: str = "f4"
+    region: Region,
+    catalogue: Catalogue,
+    weight: str,
+    cuts: Cuts,
+    keep: int,
+    precision: str = "f4",
+    threads: int | None = None,
 ) -> Scan:
     """Score every galaxy of a region roughly.
 
@@ -93,12 +99,14 @@ def scan(
         At least so many candidates are kept, where there are so many.
     precision : str
         ``f4``, or ``f8`` where single precision does not do.
+    threads : int, optional
+        By default two for a large region.
     """
     scale = float(region.amplitude.max(initial=0.0)) or 1.0
     pieces = range(0, len(region), PIECE)
     scanners = [
         _Scanner(region, catalogue, weight, cuts, keep, precision, scale)
-        for _ in range(THREADS if len(region) >= WORTH_TWO else 1)
+        for _ in range(threads or (THREADS if len(region) >= WORTH_TWO else 1))
     ]
     shares = [pieces[n :: len(scanners)] for n in range(len(scanners))]
     if len(scanners) == 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -68,10 +69,7 @@ class Tidying:
         events, files = self._alerts.old_tests(self._clock.now() - self._kept)
         for name in events:
             shutil.rmtree(self._folder / "events" / safe_name(name), ignore_errors=True)
-        for file in files:
-            day = f"{file[:4]}-{file[4:6]}-{file[6:8]}"
-            for path in (self._folder / "archive" / day).glob(f"{Path(file).stem}_*"):
-                path.unlink(missing_ok=True)
+        self._remove_archived(files)
         for first in range(0, max(len(files), 1), _AT_A_TIME):
             self._alerts.forget_files(
                 events if first == 0 else [], files[first : first + _AT_A_TIME]
@@ -79,3 +77,12 @@ class Tidying:
         if files:
             log.info("removed the files of %d old notices of mock events", len(files))
         return len(events), len(files)
+
+    def _remove_archived(self, files: Sequence[str]) -> None:
+        """Remove archived notices, and what had come with the same bytes again."""
+        same = {Path(file).stem.rpartition("_")[2] for file in files}
+        if not same:
+            return
+        for path in (self._folder / "archive").glob("*/*_*_*_*"):
+            if path.name.split("_")[2] in same:
+                path.unlink(missing_ok=True)

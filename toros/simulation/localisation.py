@@ -12,9 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import healpix
 import numpy as np
-from astropy import units
-from astropy_healpix import healpix_to_lonlat, lonlat_to_healpix
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -202,8 +201,11 @@ def _evaluate(geometry: Geometry, scale: float, order: Integers, index: Integers
 
 def centres(order: Integers, index: Integers) -> Floats:
     """Return unit vectors, shape (n, 3)."""
-    lon, lat = healpix_to_lonlat(index, 1 << order, order="nested")
-    return vector(lon.rad, lat.rad)
+    lon, lat = np.empty(len(index)), np.empty(len(index))
+    for each in np.unique(order).tolist():
+        here = order == each
+        lon[here], lat[here] = healpix.pix2ang(1 << each, index[here], nest=True, lonlat=True)
+    return vector(np.radians(lon), np.radians(lat))
 
 
 def _area_deg2(tiles: Tiles) -> float:
@@ -256,9 +258,7 @@ def _scale(geometry: Geometry, area_deg2: float, split: int) -> float:
 def _contains(tiles: Tiles, place: Floats) -> bool:
     lon, lat = np.arctan2(place[1], place[0]), np.arcsin(np.clip(place[2], -1, 1))
     finest = BASE_ORDER + ROUNDS
-    pixel = lonlat_to_healpix(
-        lon * units.rad, lat * units.rad, np.int64(1) << finest, order="nested"
-    )
+    pixel = healpix.ang2pix(1 << finest, np.degrees(lon), np.degrees(lat), nest=True, lonlat=True)
     here = np.flatnonzero(tiles.index == pixel >> 2 * (finest - tiles.order))
     above = tiles.density > tiles.density[here[0]]
     # A little inside the region, so that rounding does not put it out.

@@ -56,12 +56,9 @@ class Recovery:
             parts.hardware.until("recording exposures", lambda: parts.store.settle(0.0), _SETTLE_S)
         except DeviceTimeout:
             log.warning("some exposures have no row yet; their targets may be observed again")
-        interrupted, done = self._book.recover()
+        interrupted, done = self._book.recover(lambda row: parts.telling.target(row, "done"))
         if interrupted or done:
             log.warning("%d targets were interrupted, %d were done already", interrupted, len(done))
-        for row in done:
-            if (message := parts.telling.target(row, "done")) is not None:
-                parts.backlog.put(message)
         parts.targets.changed()
         self._finish_earlier_nights()
         self._take_up(night)

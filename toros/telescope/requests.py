@@ -170,7 +170,11 @@ def receive_targets(order: orders.ReceiveTargets, task: Task) -> dict[str, Any]:
     """Take an alert's list; the engine sees it at once."""
     own = _own(task)
     priorities = own.planner.appraise_list(order, check_list(order))
-    told: dict[str, Any] = task.patiently(lambda: own.book.receive(order, priorities))
+    told: dict[str, Any] = task.patiently(
+        lambda: own.book.receive(
+            order, priorities, lambda row: own.parts.telling.target(row, "done")
+        )
+    )
     own.parts.targets.changed()
     return {"event": order.event, **told}
 

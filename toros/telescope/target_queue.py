@@ -150,10 +150,8 @@ class TargetQueue:
         with self._lock:
             changes = self._changes
         recorded = self._backlog.behind == 0
-        expired = self._book.expire()
+        expired = self._book.expire(lambda row: self._report(row, "expired"))
         fresh = {row.id: row for row in self._book.open_targets()}
-        for row in expired:
-            self._tell(row, "expired")
         gone = self._take_over(fresh, changes if recorded else -1)
         for number in gone - {row.id for row in expired}:
             self._gone(number)

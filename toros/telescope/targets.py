@@ -71,6 +71,14 @@ class Listed:
     number_of_exposures: int
 
 
+Report = Callable[[TargetRow], Work | None]
+"""Makes the unit of work that tells what became of a target; None where nobody is told."""
+
+
+def _nobody(_row: TargetRow) -> None:
+    return None
+
+
 class TargetBook:
     """The targets in the database.
 
@@ -137,7 +145,7 @@ class TargetBook:
             return _row(row)
 
     def receive(
-        self, order: ReceiveTargets, priority_of: Mapping[str, float]
+        self, order: ReceiveTargets, priority_of: Mapping[str, float], report: Report = _nobody
     ) -> dict[str, int | bool]:
         """Take an alert's complete list; an older revision than the known one changes nothing.
 
@@ -146,6 +154,8 @@ class TargetBook:
         order : ReceiveTargets
         priority_of : mapping
             The priority of each target, by name.
+        report : callable, optional
+            Makes the unit of work that tells of each that is done already.
 
         Raises
         ------
@@ -167,8 +177,11 @@ class TargetBook:
             else:
                 known.revision, known.expiry, known.received = order.revision, expiry, now
             gone = self._withdraw_missing(session, order.event, {one.name for one in listed})
-            for one in listed:
+            rows = [
                 self._enter(session, order, one, priority_of.get(one.name, 0.0), expiry)
+                for one in listed
+            ]
+            _told(session, [row for row in rows if row is not None], report)
         return {
             "accepted": True,
             "revision": order.revision,
@@ -194,7 +207,8 @@ class TargetBook:
         one: Listed,
         priority: float,
         expiry: datetime,
-    ) -> None:
+    ) -> Target | None:
+        """Enter a target, or change it; return it if nothing is left to do for it now."""
         row = session.scalar(
             select(Target).where(Target.event == order.event, Target.name == one.name)
         )
@@ -214,8 +228,10 @@ class TargetBook:
         row.number_of_exposures = one.number_of_exposures
         row.urgency, row.priority, row.not_after = order.urgency, priority, expiry
         done = row.exposures_done or 0
-        if row.state == "waiting" and done >= row.number_of_exposures:
-            row.state, row.finished = "done", self._clock.now()
+        if row.state != "waiting" or done < row.number_of_exposures:
+            return None
+        row.state, row.finished = "done", self._clock.now()
+        return row
 
     def withdraw(self, event: str | None, number: int | None) -> list[TargetRow]:
         """Withdraw what is open of an event, or one target; return what was withdrawn.
@@ -266,8 +282,13 @@ class TargetBook:
             )
             return [f"{night}/{PurePosixPath(name).name}" for night, name in found]
 
-    def expire(self) -> list[TargetRow]:
+    def expire(self, report: Report = _nobody) -> list[TargetRow]:
         """End the targets whose time is over; return them.
+
+        Parameters
+        ----------
+        report : callable, optional
+            Makes the unit of work that tells of each, which is recorded with it.
 
         Raises
         ------
@@ -285,10 +306,15 @@ class TargetBook:
             for row in rows:
                 row.state, row.finished = "expired", now
                 row.message = "not observed before its time was over"
-            return [_row(row) for row in rows]
+            return _told(session, rows, report)
 
-    def recover(self) -> tuple[int, list[TargetRow]]:
+    def recover(self, report: Report = _nobody) -> tuple[int, list[TargetRow]]:
         """Bring the open targets up to date after a start, by the exposures that there are.
+
+        Parameters
+        ----------
+        report : callable, optional
+            Makes the unit of work that tells of each that is done, which is recorded with it.
 
         Returns
         -------
@@ -299,18 +325,27 @@ class TargetBook:
         ------
         DatabaseUnavailable, DiskFull
         """
-        interrupted, done = 0, []
+        interrupted, done = 0, list[Target]()
         with self._database.writing() as session:
             for row in session.scalars(select(Target).where(Target.state.in_(OPEN_STATES))):
                 # A crash comes between an exposure's file and the record of its progress.
                 row.exposures_done = max(row.exposures_done, _lights_of(session, row.id))
                 if row.exposures_done >= row.number_of_exposures:
                     row.state, row.finished, row.message = "done", self._clock.now(), ""
-                    done.append(_row(row))
+                    done.append(row)
                 elif row.state == "observing":
                     row.state = "waiting"
                     interrupted += 1
-        return interrupted, done
+            return interrupted, _told(session, done, report)
+
+
+def _told(session: Session, rows: Iterable[Target], report: Report) -> list[TargetRow]:
+    """Record with what became of targets that it is told; return them."""
+    told = [_row(row) for row in rows]
+    for row in told:
+        if (work := report(row)) is not None:
+            work(session)
+    return told
 
 
 def _lights_of(session: Session, number: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,21 @@ def test_what_was_under_way_when_the_daemon_died_is_handled_one_at_a_time(tmp_pa
     after.release(guilty)
     assert claimed(after).path.name == names[1]
     assert after.state() == {"under_way": 2, "in_trouble": 0}
+
+
+def test_who_was_under_way_twice_when_daemons_died_has_to_wait(tmp_path: Path) -> None:
+    """Else a daemon that ends soon after each start would have it set aside, whyever it ends."""
+    pending = pending_in(tmp_path)
+    name = pending.archive.keep(b"1", "test").path.name
+    for attempt in (1, 2):
+        assert pending.count(claimed(pending)) == attempt
+        pending = pending_in(tmp_path)
+    begun = time.monotonic()
+    assert pending.claim() is None
+    while (kept := pending.claim()) is None:
+        assert time.monotonic() < begun + 10.0
+        time.sleep(0.05)
+    assert (kept.path.name, time.monotonic() - begun > 1.5) == (name, True)
 
 
 def test_a_stop_by_intent_is_no_attempt(tmp_path: Path) -> None:

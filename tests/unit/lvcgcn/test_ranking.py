@@ -13,7 +13,7 @@ from toros.lvcgcn.galaxies.building import build
 from toros.lvcgcn.galaxies.mapping import read_mapping
 from toros.lvcgcn.galaxies.packaged import packaged
 from toros.lvcgcn.ranking import FIRST, KEEP, Ranked, Selection, rank
-from toros.lvcgcn.scan import LEAST, NO_CUTS, scan
+from toros.lvcgcn.scan import LEAST, NO_CUTS, PIECE, scan
 from toros.lvcgcn.scoring import exact_scores, find_region
 from toros.lvcgcn.skymaps.reading import read_sky_map
 from toros.lvcgcn.skymaps.sky_map import SkyMap
@@ -162,6 +162,25 @@ def test_a_scan_keeps_everything_above_its_threshold(catalogue, sky_map, keep):
     assert len(found.scores) >= keep
     assert set(numbers[above]) <= set(found.numbers)
     np.testing.assert_allclose(found.scores, rough[found.numbers], rtol=found.margin)
+
+
+def test_pieces_and_threads_change_nothing(tmp_path, sky_map):
+    rows = 4 * PIECE + 1000
+    values = random_galaxies(np.random.default_rng(6), rows)
+    catalogue = make_catalogue(tmp_path, values)
+    region = find_region(sky_map, catalogue, 0.999)
+    assert len(region) > PIECE
+    cuts = replace(NO_CUTS, nearest=region.nearest, farthest=region.farthest)
+    exact_of = exact_scores(region, catalogue, np.arange(len(region)), "luminosity_k")[1]
+    exact_of = np.nan_to_num(exact_of)
+    best = np.argsort(-exact_of, kind="stable")[:1000]
+    for threads in (1, 2):
+        found = scan(region, catalogue, "luminosity_k", cuts, 1000, threads=threads)
+        assert set(best) <= set(found.numbers)
+        assert len(found.numbers) < 5000 * threads
+        assert found.total == pytest.approx(exact_of.sum(), rel=1e-5)
+    first = rank(sky_map, catalogue, Selection(0.999, weight="luminosity_k")).best(100)
+    assert first.row.tolist() == region.rows_of(best[:100]).tolist()
 
 
 def test_galaxies_beyond_single_precision_are_ranked_too(tmp_path):

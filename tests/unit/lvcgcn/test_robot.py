@@ -240,3 +240,57 @@ def test_an_event_is_written_as_a_voevent_of_our_own(make: Make) -> None:
     assert (read.position.ra_deg, read.position.dec_deg) == pytest.approx(
         (best["ra_deg"], best["dec_deg"]), abs=1e-5
     )
+
+
+def test_an_unknown_kind_is_kept_and_steers_nobody(make: Make) -> None:
+    robot = make()
+    first = robot.robot.take(notice(), "test")
+    strange = notice("UPDATE", 900.0).replace(b'"UPDATE"', b'"HUNCH"')
+    assert robot.robot.take(strange, "test").outcome == "recorded"
+    told = robot.alerts.tell(EVENT)
+    assert told["revision"] == first.revision
+    assert [each["is_known"] for each in told["notices"]] == [True, False]
+    alone = make()
+    assert alone.robot.take(strange, "test").outcome == "recorded"
+    assert all_messages(alone) == []
+    assert alone.robot.take(notice(), "test").outcome == "answered"  # whatever comes first
+
+
+def test_a_notice_of_the_future_is_refused(make: Make) -> None:
+    robot = make()
+    robot.robot.take(notice(), "test")
+    handled = robot.robot.take(notice("UPDATE", 1e9), "test")
+    assert handled.outcome == "refused"
+    assert "in the future" in handled.message
+    assert robot.robot.take(notice("RETRACTION", 1800.0), "test").outcome == "answered"
+
+
+def test_a_voevent_of_another_robot_is_no_event_to_observe(make: Make) -> None:
+    pytest.importorskip("voeventparse", reason="voevent-parse is there on Python 3.11 only")
+    robot = make()
+    robot.robot.take(notice(), "test")
+    facts = robot.alerts.tell(EVENT)["notices"][0]["facts"]
+    revision, lists = robot.alerts.lists(EVENT)
+    written = voevent_of(facts, lists, revision, "org.test/robot", robot.clock.now())
+    other = make()
+    assert other.robot.take(written.encode(), "test").outcome == "recorded"
+    assert all_messages(other) == []
+
+
+def test_an_observatory_that_is_not_told_any_more_has_no_list(make: Make) -> None:
+    robot = make()
+    robot.robot.take(notice(), "test")
+    robot.robot.observatories = robot.robot.observatories[:1]
+    robot.robot.take(notice("UPDATE", 900.0, sky_map(30.0)), "test")
+    assert set(robot.alerts.lists(EVENT)[1]) == {"Macon"}
+
+
+def test_a_broken_catalogue_gives_way_to_the_packaged_one(make: Make) -> None:
+    robot = make()
+    folder = robot.settings.lvcgcn.galaxies.catalogue
+    assert folder is not None
+    (folder / "version-1").mkdir(parents=True)
+    (folder / "current").symlink_to("version-1")
+    handled = robot.robot.take(notice(), "test")
+    assert handled.outcome == "answered"
+    assert "OpenNGC" in robot.catalogue.tell()["source"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,8 @@ import pytest
 from tests.conftest import free_port
 from tests.unit.lvcgcn.notices.samples import classic, param
 from tests.unit.lvcgcn.robots import DETECTED, make_robot, notice, sky_map
-from toros.errors import CatalogueRefused, InvalidField, SkyMapUnreachable
+from toros.config import Settings
+from toros.errors import InvalidField, SkyMapUnreachable, StorageFailed
 from toros.lvcgcn.relay import _escaped
 from toros.lvcgcn.requests import Resources, _read
 
@@ -73,17 +75,28 @@ def test_a_map_that_is_never_there_ends_as_a_refusal(make: Make) -> None:
     assert not robot.archive.waiting()
 
 
-def test_without_a_catalogue_notices_wait_for_one(make: Make, tmp_path: Path) -> None:
-    broken = tmp_path / "catalogue"
-    (broken / "version-1").mkdir(parents=True)
-    (broken / "current").symlink_to("version-1")
-    robot = make(Galaxies={"Catalogue": str(broken)}).robot
-    with pytest.raises(CatalogueRefused):
+def test_without_a_catalogue_notices_wait_for_one(make: Make) -> None:
+    robot = make().robot
+    packaged = robot.archive.folder / "packaged"
+    there = packaged.readlink()
+    packaged.unlink()
+    packaged.write_text("no folder")
+    with pytest.raises(StorageFailed):
         robot.take(notice(), "test")
     robot._try(robot.archive.waiting()[0])
     assert robot.state() == {"under_way": 0, "in_trouble": 1}
-    (broken / "current").unlink()
+    packaged.unlink()
+    packaged.symlink_to(there)
     assert robot.handle(robot.archive.waiting()[0]).outcome == "answered"
+
+
+def test_a_weight_that_the_catalogue_has_not_gives_way(make: Make) -> None:
+    robot = make(Galaxies={"Weight": "stellar_mass"}).robot
+    handled = robot.take(notice(), "test")
+    assert handled.outcome == "answered"
+    assert handled.folder is not None
+    summary = json.loads((handled.folder / "event.json").read_text())["summary"]
+    assert summary["weight"] == "luminosity_k"
 
 
 @pytest.mark.parametrize("order", [(1, 3), (3, 1)])
@@ -133,4 +146,15 @@ def test_a_path_of_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("pipe", ".", "missing"):
         with pytest.raises(InvalidField, match="path"):
-            _read(tmp_path / name)
+            _read(tmp_path / name, Settings())
+
+
+def test_a_file_that_is_not_for_everybody_is_read_from_own_folders_only(tmp_path: Path) -> None:
+    path = tmp_path / "secret.json"
+    path.write_bytes(b"{}")
+    path.chmod(0o600)
+    with pytest.raises(InvalidField, match="State Folder"):
+        _read(path, Settings())
+    assert _read(path, Settings(state_folder=tmp_path)) == b"{}"
+    path.chmod(0o644)
+    assert _read(path, Settings()) == b"{}"

@@ -18,15 +18,16 @@ def test_files_of_mock_events_are_removed_after_some_days(
 ) -> None:
     robot = make_robot(tmp_path, tmp_path_factory.getbasetemp() / "packaged-catalogue")
     mock = robot.robot.take(notice(event="MS260611a"), "test")
+    robot.robot.take(notice(event="MS260611a"), "again")
     real = robot.robot.take(notice(), "test")
     alerts = robot.robot.archive.folder
-    assert len(list((alerts / "archive").rglob("*.json"))) == 2
+    assert len(list((alerts / "archive").rglob("*.json"))) == 3
     later = SimulatedClock(REAL.now(), robot.clock.now() + timedelta(days=days_later), 1.0)
     Tidying(alerts, robot.alerts, 7.0, later).tidy()
     assert mock.folder is not None
     assert real.folder is not None
     assert mock.folder.is_dir() == stays
     assert real.folder.is_dir()
-    assert len(list((alerts / "archive").rglob("*.json"))) == (2 if stays else 1)
+    assert len(list((alerts / "archive").rglob("*.json"))) == (3 if stays else 1)
     assert bool(robot.alerts.tell("MS260611a")["folder"]) == stays
     assert robot.alerts.tell(EVENT)["folder"]

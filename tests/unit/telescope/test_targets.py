@@ -11,9 +11,10 @@ import pytest
 from tests.unit.telescope.night_parts import enter
 from tests.unit.telescope.observing import prepared
 from toros.clock import SimulatedClock
+from toros.database.observing import Target
 from toros.database.session import Database
 from toros.errors import InvalidField, TargetNotFound
-from toros.telescope.targets import TargetBook, check_list, progress_of
+from toros.telescope.targets import TargetBook, TargetRow, Work, check_list, progress_of
 from toros.workorders.telescope import ReceiveTargets
 
 NOW = datetime(2026, 6, 11, 2, 0, tzinfo=UTC)
@@ -103,6 +104,34 @@ def test_a_target_whose_time_is_over_expires_once(database: Database, book: Targ
     assert [row.id for row in book.expire()] == [1]
     assert book.expire() == []
     assert [row.id for row in book.open_targets()] == [2]
+
+
+def test_the_end_of_a_target_and_what_is_told_of_it_are_recorded_together(
+    database: Database, book: TargetBook
+):
+    told: list[tuple[int, str]] = []
+
+    def report(row: TargetRow) -> Work:
+        return lambda session: told.append((row.id, session.get_one(Target, row.id).state))
+
+    def fails(_row: TargetRow) -> Work:
+        raise ValueError("not told")
+
+    past = (NOW - timedelta(minutes=1)).isoformat()
+    enter(database, book, 1, not_after=past)
+    with pytest.raises(ValueError, match="not told"):
+        book.expire(fails)
+    assert book.get(1).state == "waiting"
+    book.expire(report)
+    book.receive(alert(1, "A", number_of_exposures=2), {}, report)
+    with database.writing() as session:
+        progress_of(2, exposures_done=2)(session)
+    book.receive(alert(2, "A", number_of_exposures=2), {}, report)
+    enter(database, book, 3, number_of_exposures=1)
+    with database.writing() as session:
+        progress_of(3, exposures_done=1)(session)
+    book.recover(report)
+    assert told == [(1, "expired"), (2, "done"), (3, "done")]
 
 
 def test_an_interrupted_target_waits_again(database: Database, book: TargetBook):

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import healpix
 import numpy as np
-from astropy_healpix import healpy as healpix
 from numpy.typing import NDArray
 
 from toros.lvcgcn.galaxies.columns import FINEST_ORDER, Records, record_type

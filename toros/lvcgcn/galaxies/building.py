@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from toros.errors import CatalogueRefused
-from toros.lvcgcn.galaxies import glade, tables
+from toros.lvcgcn.galaxies import glade, reading, tables
 from toros.lvcgcn.galaxies.batches import BAD_KEPT, BadRow, Batch
 from toros.lvcgcn.galaxies.catalogue import Catalogue
 from toros.lvcgcn.galaxies.columns import COLUMNS, FORMAT, MANIFEST
@@ -23,44 +21,14 @@ from toros.lvcgcn.galaxies.mapping import FieldMapping
 from toros.lvcgcn.galaxies.processes import Told, share
 from toros.lvcgcn.galaxies.sorting import BUCKETS, Plan, Spill
 from toros.lvcgcn.galaxies.versions import new_version
-from toros.lvcgcn.galaxies.weights import Statistics
 from toros.store import sha256_of
 
-FORMS = (*glade.FORMS, "csv", "votable")
-SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".vot": "votable",
-    ".votable": "votable",
-    ".xml": "votable",
-}
-HUBBLE = 70.0
 BAD_SHARE = 0.01
-WORTH_TWO = 64 << 20
-"""From how many bytes on a text is read by more than one process."""
-PROCESSES = 2
 RUNS = "runs"
 """The folder of sorted runs, inside the version's while it is made."""
 
 Progress = Callable[[str, int, int], None]
 """Takes the stage's name, how much of it was just done, and of how much in all."""
-
-
-@dataclass
-class Reading:
-    """What one process has read of a source."""
-
-    spills: list[Spill]
-    statistics: Statistics = field(default_factory=Statistics)
-    lines: int = 0
-    bad: list[BadRow] = field(default_factory=list)
-    bad_count: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def rows(self) -> int:
-        """Return the number of galaxies."""
-        return sum(spill.records for spill in self.spills)
 
 
 @dataclass(frozen=True)
@@ -97,7 +65,7 @@ def build(
     made: datetime,
     form: str | None = None,
     mapping: FieldMapping | None = None,
-    hubble: float = HUBBLE,
+    hubble: float = reading.HUBBLE,
     bad_share: float = BAD_SHARE,
     processes: int | None = None,
     progress: Progress | None = None,
@@ -133,22 +101,22 @@ def build(
     DiskFull, StorageFailed
     """
     progress = progress or _unseen
-    form = form or recognise(source)
-    if form not in FORMS:
-        raise CatalogueRefused(f"form {form!r}: should be one of {', '.join(FORMS)}")
-    size = _size(source)
-    processes = processes or (PROCESSES if size >= WORTH_TWO else 1)
+    form = form or reading.recognise(source)
+    if form not in reading.FORMS:
+        raise CatalogueRefused(f"form {form!r}: should be one of {', '.join(reading.FORMS)}")
+    size = reading.size_of(source)
+    processes = processes or (reading.PROCESSES if size >= reading.WORTH_TWO else 1)
     with new_version(folder) as version:
         runs = version / RUNS
         runs.mkdir()
         tasks = [
             (source, form, mapping or {}, hubble, *stretch, runs / str(number))
             for number, stretch in enumerate(
-                _stretches(size, processes if form in glade.FORMS else 1)
+                reading.stretches(size, processes if form in glade.FORMS else 1)
             )
         ]
-        whole = _sum(
-            share(_read, tasks, lambda n: progress("reading", n, size), apart=len(tasks) > 1)
+        whole = reading.add_up(
+            share(reading.read, tasks, lambda n: progress("reading", n, size), apart=len(tasks) > 1)
         )
         _judge(source, whole, bad_share)
         told = {"name": source.name, "form": form, "bytes": size}
@@ -181,94 +149,12 @@ def build_from(
     with new_version(folder) as version:
         (version / RUNS).mkdir()
         spill = Spill(version / RUNS / "0", tables.NAME_BYTES)
-        _write_all(version, _sum([_spilled(batches, spill, _silent)]), told, made, _unseen)
+        whole = reading.add_up([reading.spill_all(batches, spill, _silent)])
+        _write_all(version, whole, told, made, _unseen)
     return Catalogue.open(folder)
 
 
-def recognise(source: Path) -> str:
-    """Tell the form of a source by its suffix, a text's by the columns of its first line.
-
-    Raises
-    ------
-    CatalogueRefused
-    """
-    suffix = source.suffix.lower()
-    if suffix in SUFFIXES:
-        return SUFFIXES[suffix]
-    try:
-        with source.open("rb") as file:
-            columns = len(file.readline(10_000).split())
-    except OSError as error:
-        raise CatalogueRefused(f"{source}: {error.strerror}") from error
-    for form in glade.FORMS.values():
-        if form.columns == columns:
-            return form.name
-    raise CatalogueRefused(
-        f"{source}: {columns} columns in its first line, where GLADE+ has 40 and GLADE 2.3 has "
-        f"22; unpack it if it is packed, or tell its form: {', '.join(FORMS)}"
-    )
-
-
-def _size(source: Path) -> int:
-    try:
-        return source.stat().st_size
-    except OSError as error:
-        raise CatalogueRefused(f"{source}: {error.strerror}") from error
-
-
-def _stretches(size: int, number: int) -> list[tuple[int, int]]:
-    """Divide a source among processes."""
-    edges = [size * n // number for n in range(number + 1)]
-    return list(pairwise(edges))
-
-
-def _read(
-    source: Path,
-    form: str,
-    mapping: FieldMapping,
-    hubble: float,
-    begin: int,
-    end: int,
-    runs: Path,
-    told: Told,
-) -> Reading:
-    """Read a stretch of a source into sorted runs; the work of one process."""
-    batches: Iterator[Batch]
-    if form in glade.FORMS:
-        batches = glade.read_text(source, glade.FORMS[form], begin, end)
-        return _spilled(batches, Spill(runs, glade.NAME_BYTES), told)
-    read = tables.read_csv if form == "csv" else tables.read_votable
-    return _spilled(read(source, mapping, hubble), Spill(runs, tables.NAME_BYTES), told)
-
-
-def _spilled(batches: Iterable[Batch], spill: Spill, told: Told) -> Reading:
-    reading = Reading([spill])
-    with spill.path.open("wb") as file:
-        for batch in batches:
-            reading.lines += batch.lines
-            reading.bad += batch.bad[: BAD_KEPT - len(reading.bad)]
-            reading.bad_count += batch.bad_count
-            reading.left_out.update(batch.left_out)
-            reading.statistics.add(batch.records)
-            spill.add(file, batch.records)
-            told(batch.read_bytes)
-    return reading
-
-
-def _sum(readings: list[Reading]) -> Reading:
-    """Add up what the processes have read, in the order of the source."""
-    whole = Reading([])
-    for reading in readings:
-        whole.spills += reading.spills
-        whole.bad += [BadRow(bad.line + whole.lines, bad.reason) for bad in reading.bad]
-        whole.lines += reading.lines
-        whole.bad_count += reading.bad_count
-        whole.left_out.update(reading.left_out)
-        whole.statistics.merge(reading.statistics)
-    return whole
-
-
-def _judge(source: Path, whole: Reading, bad_share: float) -> None:
+def _judge(source: Path, whole: reading.Reading, bad_share: float) -> None:
     first = "; ".join(f"line {bad.line}: {bad.reason}" for bad in whole.bad[:3])
     if whole.bad_count > bad_share * whole.lines:
         raise CatalogueRefused(
@@ -280,7 +166,7 @@ def _judge(source: Path, whole: Reading, bad_share: float) -> None:
 
 
 def _write_all(
-    version: Path, whole: Reading, told: dict[str, Any], made: datetime, progress: Progress
+    version: Path, whole: reading.Reading, told: dict[str, Any], made: datetime, progress: Progress
 ) -> None:
     """Write columns and manifest of what was read."""
     plan = Plan.of(version, tuple(whole.spills), whole.statistics)
@@ -302,7 +188,7 @@ def _write(plan: Plan, first: int, last: int, told: Told) -> None:
 
 
 def _write_manifest(
-    version: Path, plan: Plan, whole: Reading, told: dict[str, Any], made: datetime
+    version: Path, plan: Plan, whole: reading.Reading, told: dict[str, Any], made: datetime
 ) -> None:
     statistics = whole.statistics
     columns = {}

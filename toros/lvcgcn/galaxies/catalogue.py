@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import healpix
 import numpy as np
-from astropy_healpix import healpy as healpix
 from numpy.typing import NDArray
 
 from toros.errors import CatalogueRefused
@@ -149,7 +149,7 @@ class Catalogue:
         """
         pixel = self.columns["place"][rows]
         ra, dec = healpix.pix2ang(1 << FINEST_ORDER, pixel, nest=True, lonlat=True)
-        return np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64)
+        return np.asarray(ra, dtype=np.float64) % 360.0, np.asarray(dec, dtype=np.float64)
 
     def names(self, rows: Integers) -> list[str]:
         """Tell the names of galaxies, shape (k,)."""

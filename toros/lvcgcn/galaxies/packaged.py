@@ -16,10 +16,11 @@ import numpy as np
 
 from toros.errors import CatalogueRefused
 from toros.lvcgcn.galaxies.batches import Batch, fill
-from toros.lvcgcn.galaxies.building import HUBBLE, build_from
+from toros.lvcgcn.galaxies.building import build_from
 from toros.lvcgcn.galaxies.catalogue import Catalogue
 from toros.lvcgcn.galaxies.columns import DISTANCE_SPECTROSCOPIC, record_type
 from toros.lvcgcn.galaxies.mapping import LIGHT_KM_S
+from toros.lvcgcn.galaxies.reading import HUBBLE
 from toros.lvcgcn.galaxies.tables import NAME_BYTES
 
 LEAST_REDSHIFT = 0.0005

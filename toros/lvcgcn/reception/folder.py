@@ -8,6 +8,7 @@ point or ends with .part, or in another folder of the same file system), then re
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import stat
@@ -34,6 +35,8 @@ _UNFINISHED = (".part", ".tmp", ".partial", ".filepart", ".crdownload", "~")
 _POLL_S = 1.0
 _SETTLED_S = 2.0
 # An empty file is one whose writer has not begun; after so long there is none.
+# What says nothing of the file: the next look may read it.
+_PASSING = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE})
 _EMPTY_S = 60.0
 
 
@@ -177,7 +180,11 @@ class FolderReceiver:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._set_aside(path, f"it cannot be read: {error.strerror}")
+            if error.errno in _PASSING:
+                text = f"{_shown(path)} cannot be read now: {error.strerror}; it is tried again"
+                self._signs.worry(TROUBLE, text, logging.ERROR)
+            else:
+                self._set_aside(path, f"it cannot be read: {error.strerror}")
             return
         try:
             self._keep(raw, f"folder-{self.settings.name}")

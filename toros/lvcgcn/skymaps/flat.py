@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import healpix
 import numpy as np
-from astropy_healpix.core import ring_to_nested
 from numpy.typing import NDArray
 
 from toros.errors import SkyMapRefused
@@ -167,7 +167,7 @@ def _read_explicit(table: Table, pixel: str, limits: MapLimits, facts: Mapping[s
             f"sky map: {pixel} {wrong}, where NSIDE {1 << form.order} has 0 to {form.pixels - 1}"
         )
     if not form.nested:
-        index = ring_to_nested(index, 1 << form.order)
+        index = healpix.ring2nest(1 << form.order, index)
     pixels = form.pixels_of(piece)
     orders = np.full(len(index), form.order)
     probability = pixels.density * tile_area_sr(form.order)
@@ -218,7 +218,7 @@ def _read_dense(table: Table, form: _Form, limits: MapLimits) -> _Pixels:
         pixels = form.pixels_of(piece)
         place: Any = slice(start, start + len(pixels.density))
         if not form.nested:
-            place = ring_to_nested(np.arange(place.start, place.stop), 1 << form.order)
+            place = healpix.ring2nest(1 << form.order, np.arange(place.start, place.stop))
         whole.density[place] = pixels.density
         for column, values in zip(whole.distance, pixels.distance, strict=True):
             column[place] = values

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import healpix
 import numpy as np
-from astropy import units
-from astropy_healpix.core import healpix_to_lonlat, lonlat_to_healpix
 from numpy.typing import ArrayLike, NDArray
 
 from toros.lvcgcn.skymaps.sky_map import FINEST_ORDER
@@ -26,9 +25,9 @@ def pixels_of(
     -------
     ndarray of int64, shape (k,)
     """
-    lon = np.atleast_1d(np.asarray(ra_deg, dtype=np.float64)) * units.deg
-    lat = np.atleast_1d(np.asarray(dec_deg, dtype=np.float64)) * units.deg
-    found = lonlat_to_healpix(lon, lat, 1 << order, order="nested")
+    lon = np.atleast_1d(np.asarray(ra_deg, dtype=np.float64))
+    lat = np.atleast_1d(np.asarray(dec_deg, dtype=np.float64))
+    found = healpix.ang2pix(1 << order, lon, lat, nest=True, lonlat=True)
     return np.asarray(found, dtype=np.int64)
 
 
@@ -43,6 +42,9 @@ def centres_of(order: ArrayLike, index: ArrayLike) -> tuple[Floats, Floats]:
     -------
     ra_deg, dec_deg : ndarray, shape (n,), ICRS [deg]
     """
-    nside = np.int64(1) << np.asarray(order, dtype=np.int64)
-    lon, lat = healpix_to_lonlat(np.asarray(index, dtype=np.int64), nside, order="nested")
-    return np.asarray(lon.deg), np.asarray(lat.deg)
+    orders, indices = np.broadcast_arrays(np.asarray(order, np.int64), np.asarray(index, np.int64))
+    lon, lat = np.empty(orders.shape), np.empty(orders.shape)
+    for each in np.unique(orders).tolist():
+        here = orders == each
+        lon[here], lat[here] = healpix.pix2ang(1 << each, indices[here], nest=True, lonlat=True)
+    return lon % 360.0, lat

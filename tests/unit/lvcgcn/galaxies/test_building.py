@@ -17,9 +17,10 @@ import pytest
 from tests.galaxy_fields import MADE, make_catalogue, random_galaxies
 from toros.errors import CatalogueRefused, StorageFailed
 from toros.lvcgcn.galaxies import versions
-from toros.lvcgcn.galaxies.building import build, recognise
+from toros.lvcgcn.galaxies.building import build
 from toros.lvcgcn.galaxies.catalogue import Catalogue
 from toros.lvcgcn.galaxies.mapping import read_mapping
+from toros.lvcgcn.galaxies.reading import recognise
 from toros.simulation.galaxies import blocks, glade_plus_block
 
 PROJECT = Path(__file__).resolve().parents[4]
@@ -228,7 +229,7 @@ def test_a_reader_never_finds_none_or_half_while_builders_are_killed(tmp_path):
 
 @pytest.mark.long
 def test_a_reader_never_finds_none_or_half_while_many_builders_are_killed(tmp_path):
-    replaced_under_a_reader(tmp_path, 30)
+    replaced_under_a_reader(tmp_path, 12)
 
 
 def test_the_processes_of_a_killed_build_end_too(tmp_path):
