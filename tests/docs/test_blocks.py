@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,20 @@ from tests.docs.blocks import Block, blocks, commands, pages
 from toros.cli.submit import main as toros_submit
 from toros.cli.toros import main as toros
 from toros.config import Settings
+from toros.dome.daemon import main as toros_dome
+from toros.lvcgcn.daemon import main as toros_lvcgcn
 from toros.preprocessor.daemon import main as toros_preprocessor
 from toros.preprocessor.steps.base import Band, Setup, Step
+from toros.telescope.daemon import main as toros_telescope
 from toros.workorders import SERVICES, parse
 
 PROGRAMS: dict[str, click.Command] = {
     "toros": toros,
     "toros-submit": toros_submit,
     "toros-preprocessor": toros_preprocessor,
+    "toros-dome": toros_dome,
+    "toros-telescope": toros_telescope,
+    "toros-lvcgcn": toros_lvcgcn,
 }
 
 
@@ -75,7 +82,7 @@ def test_there_are_examples() -> None:
 )
 def test_commands_exist(block: Block, words: list[str]) -> None:
     del block
-    resolve(PROGRAMS[words[0]], words[1:])
+    resolve(PROGRAMS[words[0]], [word for word in words[1:] if word != "&"])
 
 
 def test_orders_would_be_accepted() -> None:
@@ -147,3 +154,19 @@ def test_links_of_the_top_pages_lead_somewhere() -> None:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
             target = path.parent / link
             assert Path(target).exists(), f"{path.relative_to(PROJECT)}: {link}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/install.md"])
+def test_the_installation_names_every_command(page: str) -> None:
+    scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+    text = (PROJECT / page).read_text("utf-8")
+    assert [command for command in scripts if f"`{command}`" not in text] == []
+    assert ".venv/bin:$PATH" in text
+
+
+def test_without_systemd_every_daemon_is_started_and_stopped() -> None:
+    page = "docs/how-to/operate-without-systemd.md"
+    said = [" ".join(words) for block, words in commands() if block.page == page]
+    for service in SERVICES:
+        assert f"toros-{service} --config /etc/toros/toros.conf.yaml --detach" in said
+        assert any(line.startswith("kill ") and f"toros-{service}.pid" in line for line in said)

@@ -34,7 +34,7 @@ def test_the_first_night(tmp_path: Path) -> None:
         timeout=500,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "already_calibrated: True" in done.stdout
+    assert "already_calibrated: yes" in done.stdout
     assert "the same" in done.stdout
     assert "OFF" not in done.stdout
     assert "median" in done.stdout

@@ -6,11 +6,14 @@ import http.server
 import json
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import threading
 import urllib.request
 import xmlrpc.client
 import zipfile
+from contextlib import closing
 
 import argon2
 import pytest
@@ -251,27 +254,50 @@ def test_an_instance_with_a_pid_file_of_its_own_leaves_the_others_orders_alone(p
     assert preprocessor.desk.wait(order, timeout_s=60.0)["attempts"] == 1
 
 
+def detached(daemon, *options):
+    command = [BIN / "toros-preprocessor", "--config", str(daemon.configuration), "--detach"]
+    return subprocess.run(
+        [*command, *options], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
 def test_detached_with_a_pid_file(make_preprocessor):
     daemon = make_preprocessor()
     pid_file = daemon.folder / "run" / "toros.pid"
-    command = [
-        BIN / "toros-preprocessor", "--config", str(daemon.configuration),
-        "--detach", "--pid-file", str(pid_file),
-    ]  # fmt: skip
-    subprocess.run(command, check=True, timeout=60)
-    for _ in range(200):
-        try:
-            pid = daemon.desk.status()["pid"]
-            break
-        except ServiceUnreachable:
-            threading.Event().wait(0.1)
-    assert int(pid_file.read_text()) == pid
+    done = detached(daemon, "--pid-file", str(pid_file))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    pid = daemon.desk.status()["pid"]  # it answers as soon as the command has ended
+    assert pid_file.read_text() == f"{pid}\n"
     subprocess.run(["kill", str(pid)], check=True)
     for _ in range(200):
         if not pid_file.exists():
             break
         threading.Event().wait(0.1)
     assert not pid_file.exists()
+
+
+def test_what_keeps_a_detached_daemon_from_its_port_is_told_and_logged(make_preprocessor):
+    daemon = make_preprocessor()
+    with socket.create_server(("127.0.0.1", daemon.port)):
+        done = detached(daemon)
+    assert done.returncode == 1
+    assert str(daemon.port) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert str(daemon.port) in daemon.log.read_text("utf-8")
+    assert not (daemon.state / "toros-preprocessor.pid").exists()
+
+
+def test_a_detached_daemon_that_never_can_run_says_so_by_its_exit_code(make_preprocessor):
+    daemon = make_preprocessor()
+    daemon.state.mkdir()
+    with closing(sqlite3.connect(daemon.state / "toros.db")) as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        database.execute("INSERT INTO alembic_version VALUES ('of another world')")
+        database.commit()
+    done = detached(daemon)
+    assert done.returncode == 2
+    assert "schema" in done.stderr
+    assert "schema" in daemon.log.read_text("utf-8")
 
 
 def submit(daemon, *arguments):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import argon2
 import click
+from click.core import ParameterSource
 
 from toros.cli.output import complain, config_option, exits, json_option, tell_json
 from toros.config import SERVICES, load
@@ -18,16 +19,15 @@ def config_group() -> None:
 
 
 @config_group.command()
-@click.argument(
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/toros/toros.conf.yaml"),
-    envvar="TOROS_CONFIG",
-)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@config_option
 @click.option("--service", type=click.Choice(SERVICES), help="Check as this daemon would.")
+@click.pass_context
 @exits
-def check(file: Path, service: str | None) -> None:
-    """Check the configuration FILE.
+def check(
+    context: click.Context, file: Path | None, configuration: Path, service: str | None
+) -> None:
+    """Check the configuration FILE, or the one that --config names.
 
     Every section, every value and the steps' settings are checked; all mistakes that
     are found are named with their lines.
@@ -35,6 +35,10 @@ def check(file: Path, service: str | None) -> None:
     from toros.frontdesk.process import check_users
     from toros.preprocessor.stepping import configured_steps
 
+    by_option = context.get_parameter_source("configuration") is ParameterSource.COMMANDLINE
+    if file is not None and by_option:
+        raise click.UsageError("give FILE or --config, not both")
+    file = file or configuration
     settings = load(file, service)
     check_users(settings)
     if service in (None, "preprocessor"):

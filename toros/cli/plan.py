@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,17 +45,20 @@ def plan(form: str, user: str | None, configuration: Path, as_json: bool) -> Non
 
 
 @click.command()
-@click.argument("target", type=click.IntRange(min=1))
+@click.argument("target")
 @_user
 @config_option
 @json_option
 @exits
-def explain(target: int, user: str | None, configuration: Path, as_json: bool) -> None:
+def explain(target: str, user: str | None, configuration: Path, as_json: bool) -> None:
     """Explain TARGET's priority, and when it can be observed tonight or why not.
 
-    TARGET is the number that `toros plan` and the order's result give.
+    TARGET is its number, which `toros plan` and the order's result give, or its name:
+    the newest target of that name.
     """
-    told = _desk(configuration, user).submit("explain", target=target)
+    is_number = target.isascii() and target.isdigit()
+    which: dict[str, Any] = {"target": int(target)} if is_number else {"name": target}
+    told = _desk(configuration, user).submit("explain", **which)
     if as_json:
         tell_json(told)
         return

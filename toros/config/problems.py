@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +79,30 @@ def _short(text: str) -> str:
     return repr(cut) if cut.isprintable() else ascii(cut)
 
 
+def without_quotes(kind: str, value: object) -> str:
+    """Say how a text would be the number that is wanted; empty if it would not.
+
+    Parameters
+    ----------
+    kind : str
+        The type of pydantic's error.
+    value : object
+        What was found.
+    """
+    if kind not in ("int_type", "float_type") or not isinstance(value, str):
+        return ""
+    try:
+        number = json.loads(value)
+    except (ValueError, RecursionError):
+        return ""
+    # JSON of other kinds, and the infinities that Python takes for JSON, are no numbers here.
+    if type(number) not in (int, float) or not math.isfinite(number):
+        return ""
+    if kind == "int_type" and type(number) is float:
+        return ""
+    return f", without quotes: {number!r}"
+
+
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Put every mistake that pydantic found into our words.
 
@@ -109,7 +135,10 @@ def _problem(detail: dict[str, Any], model: type[BaseModel]) -> Problem:
         return Problem(place, f"missing; expected {right}")
     # Of what our own sections do not describe nobody knows whether it is a secret.
     secret = Kind("", secret=True) if issubclass(model, Section) else None
-    found = got(detail["input"], kind or secret)
+    shown = kind or secret
+    found = got(detail["input"], shown)
+    if not (shown and shown.secret):
+        right += without_quotes(detail["type"], detail["input"])
     return Problem(place, f"{found}; expected {right}")
 
 

@@ -214,9 +214,14 @@ class Outbox:
                     continue
                 self._under_way.add(recipient)
             # A thread for each: to be sent takes up to the timeout of a recipient that hangs.
-            threading.Thread(
-                target=self._send, args=(head, recipient), name="outbox-send", daemon=True
-            ).start()
+            try:
+                threading.Thread(
+                    target=self._send, args=(head, recipient), name="outbox-send", daemon=True
+                ).start()
+            except RuntimeError as error:  # no memory, or too many threads: the next look is soon
+                log.error("%s waits: %s", head.message.message_id, error)
+                with self._lock:
+                    self._under_way.discard(recipient)
         return pause_s
 
     def _send(self, head: WaitingMessage, recipient: tuple[str, str]) -> None:

@@ -11,14 +11,13 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-import daemon as python_daemon
 
 import toros
 from toros import clock, config, logs, store
@@ -34,7 +33,7 @@ from toros.errors import (
     StorageFailed,
     TorosError,
 )
-from toros.frontdesk import common, readiness
+from toros.frontdesk import common, detach, readiness
 from toros.frontdesk.access import Access
 from toros.frontdesk.desk import FrontDesk
 from toros.frontdesk.page import front_page
@@ -97,32 +96,38 @@ def command(daemon: Daemon) -> click.Command:
         show_default=True,
         help="The configuration file.",
     )
-    @click.option("--detach", is_flag=True, help="Go to the background (without systemd).")
+    @click.option(
+        "--detach",
+        "detached",
+        is_flag=True,
+        help="Go to the background (without systemd), once it answers.",
+    )
     @click.option(
         "--pid-file",
         type=click.Path(path_type=Path, dir_okay=False),
         help="Where the process id is written.  [default: STATE FOLDER/toros-SERVICE.pid]",
     )
     @click.version_option(toros.__version__)
-    def run(configuration: Path, detach: bool, pid_file: Path | None) -> None:
+    def run(configuration: Path, detached: bool, pid_file: Path | None) -> None:
         try:
             settings, terms = _configure(daemon, configuration.absolute())
             lock_path = pid_file or settings.state_folder / f"toros-{service}.pid"
-            if detach:
+            if detached:
                 store.make_folder(lock_path.parent)
                 _detach(daemon, settings, terms, hold_lock(lock_path))
             else:
                 with ExitStack() as stack:
                     _hold(stack, lock_path, daemon)
                     live(daemon, settings, terms, foreground=True)
-        except (ConfigurationError, SchemaMismatch) as error:
-            click.echo(f"toros-{service}: {error.message}", err=True)
-            sys.exit(UNFIT)
         except TorosError as error:
             click.echo(f"toros-{service}: {error.message}", err=True)
-            sys.exit(1)
+            sys.exit(_exit_code(error))
 
     return run
+
+
+def _exit_code(error: Exception) -> int:
+    return UNFIT if isinstance(error, ConfigurationError | SchemaMismatch) else 1
 
 
 def _configure(daemon: Daemon, path: Path) -> tuple[Settings, Terms]:
@@ -170,19 +175,40 @@ def _detach(daemon: Daemon, settings: Settings, terms: Terms, lock: Lock) -> Non
         raise ConfigurationError("--detach is not for systemd: its units run in the foreground")
     # What is wrong with the log file is better told while there is a terminal.
     logs.configure(daemon.registry.service, settings, foreground=True).close()
-    context = python_daemon.DaemonContext(
-        pidfile=lock, files_preserve=[lock], umask=0o027, working_directory="/"
+    outcome = detach.start(
+        lock,
+        lambda word: live(daemon, settings, terms, foreground=False, tell=word.say),
+        _exit_code,
     )
-    with context:
-        try:
-            live(daemon, settings, terms, foreground=False)
-        except TorosError:
-            log.exception("the daemon could not start")
-            raise
+    if outcome is not None:
+        if outcome.text:
+            click.echo(f"toros-{daemon.registry.service}: {outcome.text}", err=True)
+        sys.exit(outcome.code)
 
 
-def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) -> None:
+def _nobody(_outcome: detach.Outcome) -> None:
+    return None
+
+
+def live(
+    daemon: Daemon,
+    settings: Settings,
+    terms: Terms,
+    *,
+    foreground: bool,
+    tell: Callable[[detach.Outcome], None] = _nobody,
+) -> None:
     """Run a daemon until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    daemon : Daemon
+    settings : Settings
+    terms : Terms
+    foreground : bool
+        Whether there is a stderr that somebody reads.
+    tell : callable, optional
+        Is called once the daemon answers, or works without being able to.
 
     Raises
     ------
@@ -201,6 +227,7 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
             service, settings, foreground=foreground, needs_file=not daemon.independent
         )
         stack.callback(handle.close)
+        stack.enter_context(_logging_why())
         for warning in settings.warnings:
             log.warning("configuration: %s", warning)
         database = Database(settings.database_url())
@@ -225,7 +252,7 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         desk.resources = resources
         server = _server(desk, settings, access)
         # Before the worker: another instance's orders are not for this one to take up.
-        _bind(server, stop, daemon)
+        _bind(server, stop, daemon, tell)
         stack.callback(server.stop, 2.0)
         if stop.is_set():
             return
@@ -246,12 +273,33 @@ def live(daemon: Daemon, settings: Settings, terms: Terms, *, foreground: bool) 
         )
         watchdog.start()
         stack.callback(watchdog.stop)
+        tell(detach.Outcome(0))
         while not stop.wait(_TICK_S):
             desk.database_is_ready = desk.database_is_ready or preparing.done()
         _stop(desk, worker, terms.stop_timeout_s)
 
 
-def _bind(server: FrontDeskServer, stop: threading.Event, daemon: Daemon) -> None:
+@contextmanager
+def _logging_why() -> Iterator[None]:
+    """Log what ends the daemon."""
+    try:
+        yield
+    except TorosError as error:
+        # Whatever is started again and again must not send a mail each time.
+        level = logging.ERROR if _exit_code(error) == UNFIT else logging.WARNING
+        log.log(level, "it cannot run: %s", error.message)
+        raise
+    except Exception:
+        log.exception("a defect ends it")
+        raise
+
+
+def _bind(
+    server: FrontDeskServer,
+    stop: threading.Event,
+    daemon: Daemon,
+    tell: Callable[[detach.Outcome], None],
+) -> None:
     """Take the port; an independent daemon works on without it, and tries again."""
     told = False
     while True:
@@ -261,7 +309,9 @@ def _bind(server: FrontDeskServer, stop: threading.Event, daemon: Daemon) -> Non
             if not daemon.independent:
                 raise
             if not told:
-                log.error("it works, but nobody can reach it: %s", error.message)
+                text = f"it works, but nobody can reach it: {error.message}"
+                log.error("%s", text)
+                tell(detach.Outcome(0, text))
             told = True
             if stop.wait(_TICK_S):
                 return

@@ -94,10 +94,11 @@ class Lock:
         self._descriptor = -1
 
     def _write_pid(self) -> None:
-        """Write the pid in one go and always at the same length: no reader sees a part of it."""
+        """Write the pid, and over whatever stood there: no reader sees a part of either."""
+        text = f"{os.getpid()}\n".encode()
         try:
-            os.pwrite(self._descriptor, f"{os.getpid():>{_PID_BYTES - 1}}\n".encode(), 0)
-            os.ftruncate(self._descriptor, _PID_BYTES)
+            os.pwrite(self._descriptor, text.ljust(_PID_BYTES, b"\n"), 0)
+            os.ftruncate(self._descriptor, len(text))
         except OSError as error:  # a full disk: the lock holds, and the start must not fail by it
             _log.warning("%s: the process number could not be written: %s", self.path, error)
 

@@ -76,6 +76,7 @@ def _resources(
     dome = DomeLink(settings.service("dome").http, _holder(settings))
     parts, book, outbox = assemble(settings, ticking, database, dome, planner)
     engine = None
+    parts.targets.on_news = parts.replanning.want
     if telescope.stage > 1:
         engine = Engine(parts, Recovery(parts, database, book))
         parts.targets.on_news = lambda: _news(parts, engine)

@@ -98,7 +98,7 @@ class Replanning:
     def _plan(self) -> None:
         rows = self._targets.rows()
         plan = self._planner.plan_night(rows, self._planner.night())
-        self._targets.plan = plan
+        self._targets.keep_plan(plan, rows)
         if self._record.date and not self._camera.count("light"):
             self._record.note(plan=scheduling.plan_dict(plan))
         log.info("planned: %d targets, %d left out", len(plan.entries), len(plan.left_out))

@@ -27,8 +27,9 @@ from toros.telescope.outbox import frames_by_hand
 from toros.telescope.parts import Parts
 from toros.telescope.planner import Planner
 from toros.telescope.record import keep_plan
+from toros.telescope.scheduling import Plan
 from toros.telescope.states import State
-from toros.telescope.targets import TargetBook, check_list
+from toros.telescope.targets import OPEN_STATES, TargetBook, check_list
 from toros.telescope.wishes import What
 from toros.workorders import telescope as orders
 
@@ -194,20 +195,33 @@ def schedule_night(order: orders.ScheduleNight, task: Task) -> dict[str, Any]:
     own = _own(task)
     rows = task.patiently(own.book.open_targets)
     task.progress(0.1, f"{len(rows)} targets")
-    plan = own.planner.plan_night(rows, own.planner.night(order.night))
+    night = own.planner.night(order.night)
+    plan = own.planner.plan_night(rows, night)
     told = scheduling.plan_dict(plan)
-    date = own.planner.night(order.night).date.isoformat()
-    task.patiently(lambda: keep_plan(task.database, date, told))
-    own.parts.targets.plan = plan
+    task.patiently(lambda: keep_plan(task.database, night.date.isoformat(), told))
+    if night == own.planner.night():
+        own.parts.targets.keep_plan(plan, rows)
     return told
+
+
+def _plan(own: Resources) -> Plan:
+    """Return the plan of the coming or running night as it holds now."""
+    targets, night = own.parts.targets, own.planner.night()
+    if own.engine is not None and targets.plan is not None and targets.plan.end == night.end:
+        return targets.plan  # it is followed, and made anew when it has to be
+    rows = own.book.open_targets()
+    plan = targets.plan_of(rows, night.end)
+    if plan is None:
+        plan = own.planner.plan_night(rows, night)
+        if own.engine is None:
+            targets.keep_plan(plan, rows)
+    return plan
 
 
 @registry.serves(orders.GetPlan)
 def get_plan(order: orders.GetPlan, asked: Asked) -> dict[str, Any]:
     """Return the plan of the coming or running night."""
-    own = _resources(asked.desk)
-    rows = own.book.open_targets()
-    plan = own.parts.targets.plan or own.planner.plan_night(rows, own.planner.night())
+    plan = _plan(_resources(asked.desk))
     if order.format == "data":
         return scheduling.plan_dict(plan)
     write = scheduling.plan_text if order.format == "text" else scheduling.plan_csv
@@ -218,9 +232,18 @@ def get_plan(order: orders.GetPlan, asked: Asked) -> dict[str, Any]:
 def explain(order: orders.Explain, asked: Asked) -> dict[str, Any]:
     """Explain a target's priority and chances tonight."""
     own = _resources(asked.desk)
-    row = own.book.get(order.target)
+    if order.target is not None and order.name is None:
+        row = own.book.get(order.target)
+    elif order.target is None and order.name is not None:
+        row = own.book.newest(order.name)
+    else:
+        raise InvalidField("explain: give either target or name")
+    is_open = row.state in OPEN_STATES
+    lines = own.planner.explain(row, _plan(own) if is_open else None)
+    if not is_open:
+        lines.append(f"not planned: it is {row.state}")
     return {"target": row.id, "name": row.name, "state": row.state, "message": row.message,
-            "lines": own.planner.explain(row, own.parts.targets.plan)}  # fmt: skip
+            "lines": lines}  # fmt: skip
 
 
 # ---- the night ----------------------------------------------------------------------------
@@ -463,4 +486,7 @@ def accept_frames(order: orders.AcceptFrames, task: Task) -> dict[str, Any]:
     own = _own(task)
     message = frames_by_hand(Path(order.folder), task.settings.preprocessor.sources.folders)
     own.outbox.post(message)
-    return {"order": message.message_id, "message": "told to the preprocessor, under this id"}
+    return {
+        "order": message.message_id,
+        "message": "recorded; the preprocessor is told under this id as soon as it answers",
+    }

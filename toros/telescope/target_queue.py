@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +103,19 @@ class TargetQueue:
         self.on_news: Callable[[], None] = lambda: None
         """Called after such a change."""
         self.plan: scheduling.Plan | None = None
+        self._planned: list[TargetRow] = []
+
+    def keep_plan(self, plan: scheduling.Plan, rows: Collection[TargetRow]) -> None:
+        """Keep a plan of the coming or running night, and what it was made of."""
+        with self._lock:
+            self.plan, self._planned = plan, [_asks(row) for row in rows]
+
+    def plan_of(self, rows: Collection[TargetRow], end: datetime) -> scheduling.Plan | None:
+        """Return the plan if it was made of these targets, up to this end of a night."""
+        with self._lock:
+            if self.plan is None or self.plan.end != end:
+                return None
+            return self.plan if self._planned == [_asks(row) for row in rows] else None
 
     # ---- the thread that reads the book ---------------------------------------------------
 

@@ -118,6 +118,23 @@ class TargetBook:
                 raise TargetNotFound(f"target: there is no target {number}")
             return _row(row)
 
+    def newest(self, name: str) -> TargetRow:
+        """Return the target of a name that was entered last.
+
+        Raises
+        ------
+        TargetNotFound, DatabaseUnavailable
+        """
+        with self._database.reading() as session:
+            row = session.scalar(
+                select(Target).where(Target.name == name).order_by(Target.id.desc()).limit(1)
+            )
+            if row is None:
+                raise TargetNotFound(
+                    f"name: there is no target {name!r}; `toros plan` shows the open ones"
+                )
+            return _row(row)
+
     def add_observation(
         self, order: Observation, work_order_id: int, order_id: str, user: str, priority: float
     ) -> TargetRow:

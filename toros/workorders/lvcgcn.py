@@ -16,7 +16,8 @@ class ProcessAlert(WorkOrder):
     """Process a notice by hand: as if it had been received.
 
     The order is done when the target lists are made; its result tells the event, its
-    revision, and where the lists are.
+    revision, and where the lists are. A notice that was refused or ignored, or only recorded and
+    is still its event's newest, is handled once more by the settings as they are now.
     """
 
     request = "process_alert"
@@ -79,7 +80,8 @@ class GetTargets(WorkOrder):
 class RetractEvent(WorkOrder):
     """Withdraw an event's targets by hand, at every observatory.
 
-    A later notice of the event than those known now makes it active again.
+    A later notice of the event than those known now makes it active again, and so does its newest
+    one when it is given by hand.
     """
 
     request = "retract"

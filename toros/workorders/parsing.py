@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from toros.config.problems import without_quotes
 from toros.errors import InvalidField, MalformedOrder, NotMine, UnknownRequest
 from toros.workorders.envelope import WorkOrder
 from toros.workorders.requests import of_service, owner_of
@@ -78,6 +79,7 @@ def _validate(request: type[WorkOrder], given: dict[str, Any]) -> WorkOrder:
                 f"missing; {_instead(request, str(item['loc'][0]), given)}"
                 if item["type"] == "missing"
                 else f"got {shorten(item['input'])}; {item['msg'].removeprefix('Value error, ')}"
+                + without_quotes(item["type"], item["input"])
             )
             + _unit(request, item["loc"])
             for item in error.errors(include_url=False)

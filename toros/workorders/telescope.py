@@ -236,7 +236,10 @@ class Explain(WorkOrder):
     immediate = True
     example = {"target": 1}
 
-    target: int = quantity("The target's number.", ge=1, le=2**31 - 1)
+    target: int | None = quantity("The target's number.", default=None, ge=1, le=2**31 - 1)
+    name: ShortText | None = quantity(
+        "The target's name, instead; of several of that name the newest is meant.", default=None
+    )
 
 
 class GetPlan(WorkOrder):

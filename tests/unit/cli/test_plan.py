@@ -13,14 +13,16 @@ from toros.cli.toros import main
 from toros.frontdesk.access import Access
 from toros.frontdesk.server import FrontDeskServer, ServerLimits
 
+EXPLAINED = {
+    "target": 3, "name": "M 83", "state": "waiting", "message": "", "lines": ["class science"],
+}  # fmt: skip
 ANSWERS = {
     ("get_plan", "text"): {"format": "text", "text": "Plan of two targets\n"},
     ("get_plan", "csv"): {"format": "csv", "text": "start,end\n"},
     ("get_plan", "data"): {"entries": []},
-    ("explain", 3): {
-        "target": 3, "name": "M 83", "state": "waiting", "message": "", "lines": ["class science"],
-    },
-}  # fmt: skip
+    ("explain", 3): EXPLAINED,
+    ("explain", "M 83"): EXPLAINED,
+}
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def configuration(tmp_path):
     """Run a front desk that knows one plan, at the telescope's address."""
 
     def answer(order, _caller):
-        return ANSWERS[order["request"], order.get("format", order.get("target"))]
+        return ANSWERS[
+            order["request"], order.get("format", order.get("target", order.get("name")))
+        ]
 
     port = free_port()
     limits = ServerLimits(1_000_000, 4, 5.0, frozenset({"127.0.0.1"}))
@@ -51,6 +55,7 @@ def configuration(tmp_path):
         (["plan"], "Plan of two targets\n"),
         (["plan", "--format", "csv"], "start,end\n"),
         (["explain", "3"], "target 3 M 83: waiting\n  class science\n"),
+        (["explain", "M 83"], "target 3 M 83: waiting\n  class science\n"),
     ],
 )
 def test_what_the_telescope_tells_is_shown(configuration, words, shown):

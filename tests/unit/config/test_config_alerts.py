@@ -51,3 +51,16 @@ def test_names_of_sources_are_given_once(load_text):
 def test_mail_of_alerts_without_a_server_is_warned_of(load_text):
     text = "Lvcgcn: {Tell: {Mail: [a@example.org]}}"
     assert "no mail is sent" in load_text(text).warnings[0]
+
+
+def test_a_client_id_without_its_secret_is_told_before_the_broker_is_asked(load_text):
+    text = "Lvcgcn: {Kafka: {Client Id: abc}}"
+    (warning,) = load_text(text).warnings  # at the daemon's start it may be there
+    for word in ("Client Secret", "TOROS_KAFKA_SECRET", "kafka-secret"):
+        assert word in warning
+    with pytest.raises(ConfigurationError, match="Client Secret: missing.*TOROS_KAFKA_SECRET"):
+        load_text(text, "lvcgcn")
+    assert load_text(text, "lvcgcn", {"TOROS_KAFKA_SECRET": "hush"}).warnings == ()
+    assert load_text(text, "telescope").lvcgcn.kafka.is_used
+    own = 'Lvcgcn: {Kafka: {Client Id: abc, Servers: ["127.0.0.1:9092"]}}'
+    assert load_text(own, "lvcgcn").warnings == ()

@@ -244,3 +244,23 @@ def test_a_tls_key_of_somebody_else_is_refused(unprivileged):
 @pytest.mark.parametrize("service", [None, *SERVICES])
 def test_the_defaults_have_no_problem(load_text, service):
     assert load_text("", service).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "Preprocessor Service Address: {Port: '9000'}",
+            "got '9000'; expected a port, a whole number, 1 to 65535, without quotes: 9000",
+        ),
+        ("Observatory: {Height (m): '4637.5'}", ", without quotes: 4637.5"),
+    ],
+)
+def test_a_quoted_number_is_told_to_be_one(problems, text, said):
+    (line,) = problems(text + "\n")
+    assert line.endswith(said)
+
+
+def test_other_text_in_place_of_a_number_is_not_told_to_lose_its_quotes(problems):
+    (line,) = problems("Preprocessor Service Address: {Port: nine}\n")
+    assert "without quotes" not in line

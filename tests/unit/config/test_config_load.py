@@ -128,7 +128,10 @@ Nonsense: 1
         "7: Front Desk / Users / 1 / Requests: missing; expected all, or a list of requests "
         "such as [status, calibrate_file_batch]"
     )
-    assert lines[8] == "11: Front Desk / Connections: got '64'; expected a whole number, 1 to 4096"
+    assert lines[8] == (
+        "11: Front Desk / Connections: got '64'; expected a whole number, 1 to 4096, "
+        "without quotes: 64"
+    )
     assert (
         lines[9] == "12: Front Desk / Body Limit (MB): got true; expected a number, 0.001 to 1024"
     )

@@ -92,7 +92,7 @@ def is_running(pid: int) -> bool:
 def test_the_lock_is_held_with_the_pid_and_then_gone(path: Path) -> None:
     with hold_lock(path) as lock:
         assert lock.held
-        assert path.read_bytes() == b"%10d\n" % os.getpid()
+        assert path.read_bytes() == b"%d\n" % os.getpid()
     assert not lock.held
     assert not path.exists()
     with hold_lock(path):
@@ -216,7 +216,7 @@ def test_what_another_program_left_is_taken_over(path: Path, left: bytes) -> Non
     path.parent.mkdir()
     path.write_bytes(left)
     with hold_lock(path):
-        assert path.read_bytes() == b"%10d\n" % os.getpid()
+        assert path.read_bytes() == b"%d\n" % os.getpid()
 
 
 def test_a_file_that_was_replaced_is_left_to_its_owner(path: Path) -> None:

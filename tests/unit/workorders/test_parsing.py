@@ -151,3 +151,24 @@ def test_whatever_comes_is_an_order_or_a_typed_refusal(order, request):
         canonical(parse(order, "preprocessor"))
     except OrderError as error:
         assert error.message
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("ra", "132.2", "got '132.2'; Input should be a valid number, without quotes: 132.2"),
+        ("ra", "1e2", ", without quotes: 100.0"),
+        ("number_of_exposures", "3", ", without quotes: 3"),
+    ],
+)
+def test_a_quoted_number_is_told_to_be_one(field, text, said):
+    with pytest.raises(InvalidField) as refused:
+        parse({**TELESCOPE_EXAMPLE, field: text}, "telescope")
+    assert said in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["much", "NaN", "Infinity", "true", "[3]", "3.5", "", "9" * 5000])
+def test_what_would_be_no_number_is_not_told_to_lose_its_quotes(text):
+    with pytest.raises(InvalidField) as refused:
+        parse({**TELESCOPE_EXAMPLE, "number_of_exposures": text}, "telescope")
+    assert "quotes" not in refused.value.message

@@ -21,11 +21,10 @@ def spans_text(sky: Opportunities, spans: Sequence[Span]) -> str:
 
 
 def runs(sky: Opportunities, flags: Flags) -> list[Span]:
-    """Return the spans in which flags over the samples are set [s]."""
+    """Return the spans from the first to the last of the samples at which flags are set [s]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    last = sky.times.size - 1
     return [
-        (float(sky.times[a]), float(sky.times[min(b, last)]))
+        (float(sky.times[a]), float(sky.times[b - 1]))
         for a, b in zip(edges[::2], edges[1::2], strict=True)
     ]
 
@@ -53,11 +52,20 @@ def why_never(sky: Opportunities, index: int) -> str:
         if not allowed.any():
             return _broken(sky, index, name, when)
         left = allowed
-    longest = max(b - a for a, b in intersection(runs(sky, left), free)) / 60.0
-    return (
-        f"it takes {target.duration_s / 60.0:.0f} min and is observable for {longest:.0f} min "
-        "at a stretch"
-    )
+    longest = max((b - a for a, b in intersection(runs(sky, left), free)), default=0.0)
+    takes, lasts = _told_apart(target.duration_s, longest)
+    if longest < target.duration_s:
+        return f"it takes {takes} and is observable for {lasts} at a stretch"
+    return f"it takes {takes}, and {lasts} at a stretch in which it is observable are too close"
+
+
+def _told_apart(some_s: float, other_s: float) -> tuple[str, str]:
+    """Write two lengths of time, as finely as it takes to tell them apart."""
+    texts = [
+        (f"{some_s / per:.{digits}f} {unit}", f"{other_s / per:.{digits}f} {unit}")
+        for per, digits, unit in ((60.0, 0, "min"), (60.0, 1, "min"), (1.0, 0, "s"), (1.0, 1, "s"))
+    ]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[-1])
 
 
 def _broken(sky: Opportunities, index: int, name: str, when: Flags) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -116,6 +117,26 @@ def test_explain_tells_why_not():
     assert explain(some(id=9), SITE, START, END, plan=found)[-1].endswith("without it")
     day = explain(some(), SITE, START + timedelta(hours=14), START + timedelta(hours=16))
     assert "the sun is never below -15 deg" in day[-1]
+
+
+@pytest.mark.parametrize("dec_deg", [-20.0, 0.0])
+def test_a_reason_never_contradicts_itself(dec_deg):
+    sky = plan([some(dec_deg=dec_deg, duration_s=1.0)], SITE, START, END).entries[0]
+    told = {"s": 1.0, "min": 60.0}
+    for below_deg in (0.02, 0.06):
+        highest = 90.0 - abs(dec_deg - SITE.latitude_deg)
+        for duration_s in range(30, 2400, 37):
+            target = some(
+                dec_deg=dec_deg, duration_s=duration_s, min_altitude_deg=highest - below_deg
+            )
+            found = plan([target], SITE, sky.start, END, iterations=0)
+            if found.entries:
+                continue
+            reason = found.left_out[0].reason
+            (takes, one), (lasts, other) = re.findall(r"([0-9.]+) (min|s)\b", reason)
+            assert takes != lasts, reason
+            is_shorter = float(lasts) * told[other] < float(takes) * told[one]
+            assert is_shorter or "too close" in reason, reason
 
 
 def test_observable_until_is_the_last_beginning():
