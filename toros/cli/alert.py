@@ -21,7 +21,7 @@ from toros.lvcgcn.reception.replay import (
     pauses_as_archived,
     read_archived,
 )
-from toros.lvcgcn.reception.serving import VtpSender
+from toros.lvcgcn.reception.serving import VtpSender, check_voevents
 
 VTP_PORT = 8099
 
@@ -83,6 +83,7 @@ def replay(
     elif url is not None:
         sender = DeskSender(url, user, os.environ.get("TOROS_PASSWORD"))
     else:
+        check_voevents(notices)
         sender = VtpSender(VTP_PORT if port is None else port, wait_s)
     with sender:
         if isinstance(sender, VtpSender):
@@ -90,6 +91,12 @@ def replay(
         told = _send(sender, notices, pauses, as_json=as_json)
     if as_json:
         tell_json({"to": sender.place, "sent": len(told), "notices": told})
+    else:
+        notices_sent = "1 notice" if len(told) == 1 else f"{len(told)} notices"
+        complain(
+            f"{notices_sent} sent to {sender.place}; what the robot made of them: "
+            "toros-submit lvcgcn list_events"
+        )
 
 
 def _check_ways(**ways: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -60,26 +60,65 @@ def tell_json(value: Any) -> None:
 
 
 def tell_mapping(value: Mapping[str, Any], indent: int = 0) -> None:
-    """Write a dictionary as readable lines to stdout."""
+    """Write a dictionary as readable lines to stdout.
+
+    A list of dictionaries becomes a table where all have the same keys and nothing within them,
+    else a block of lines for each.
+    """
+    for line in _lines(value):
+        click.echo(f"{' ' * indent}{line}".rstrip())
+
+
+def _lines(value: Mapping[str, Any]) -> Iterator[str]:
     for key, item in value.items():
-        if isinstance(item, Mapping) and item:
-            click.echo(f"{' ' * indent}{key}:")
-            tell_mapping(item, indent + 2)
-        elif isinstance(item, list) and item:
-            click.echo(f"{' ' * indent}{key}:")
-            for entry in item:
-                _tell_entry(entry, indent + 2)
+        within = list(_within(item))
+        if within:
+            yield f"{key}:"
+            yield from (f"  {line}" for line in within)
         else:
-            click.echo(f"{' ' * indent}{key}: {'-' if item in (None, '', [], {}) else item}")
+            yield f"{key}: {_word(item)}"
 
 
-def _tell_entry(entry: Any, indent: int) -> None:
-    """Write an entry of a list; of a dictionary its first value, then the others."""
-    if not isinstance(entry, Mapping) or any(isinstance(i, list | Mapping) for i in entry.values()):
-        click.echo(f"{' ' * indent}- {entry}")
-        return
-    first, *rest = [str(item) for item in entry.values() if item not in (None, "")] or ["-"]
-    click.echo(f"{' ' * indent}- {': '.join([first, ', '.join(rest)] if rest else [first])}")
+def _within(item: Any) -> Iterator[str]:
+    """Write what stands below its key; nothing for what stands beside it."""
+    if isinstance(item, Mapping):
+        yield from _lines(item)
+    elif isinstance(item, str) and "\n" in item:
+        yield from item.splitlines()
+    elif isinstance(item, list) and _is_table(item):
+        yield from _table(list(item[0]), [[entry[key] for key in item[0]] for entry in item])
+    elif isinstance(item, list):
+        for entry in item:
+            block = list(_within(entry)) or [_word(entry)]
+            yield from (f"{'  ' if n else '- '}{line}" for n, line in enumerate(block))
+
+
+def _is_table(entries: list[Any]) -> bool:
+    """Whether all entries are dictionaries with the same keys and nothing within them."""
+    return (
+        bool(entries)
+        and all(isinstance(entry, Mapping) and entry for entry in entries)
+        and all(set(entry) == set(entries[0]) for entry in entries)
+        and not any(_has_parts(item) for entry in entries for item in entry.values())
+    )
+
+
+def _has_parts(item: Any) -> bool:
+    """Whether something is no cell of a table: a list of plain values is one."""
+    if isinstance(item, list):
+        return any(isinstance(each, list | Mapping) for each in item)
+    return isinstance(item, Mapping) and bool(item)
+
+
+def _word(item: Any) -> str:
+    """Write a plain value as a person says it."""
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if isinstance(item, float):
+        return f"{item:.8g}"
+    if isinstance(item, list):
+        item = ", ".join(map(_word, item))
+    return "-" if item in (None, "", {}) else str(item)
 
 
 def progress_bar(**options: Any) -> tqdm[Any]:
@@ -97,10 +136,23 @@ def progress_bar(**options: Any) -> tqdm[Any]:
 
 def tell_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table to stdout, its columns as wide as they need to be."""
-    cells = [list(map(str, headings)), *[["-" if c is None else str(c) for c in r] for r in rows]]
+    for line in _table(headings, rows):
+        click.echo(line)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    cells = [list(map(str, headings)), *[[" ".join(_word(c).split()) for c in r] for r in rows]]
     widths = [max(len(row[n]) for row in cells) for n in range(len(headings))]
     for number, row in enumerate(cells):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo(line.rstrip())
+        yield line.rstrip()
         if number == 0:
-            click.echo("  ".join("-" * width for width in widths))
+            yield "  ".join("-" * width for width in widths)
+
+
+def tell_texts(texts: Mapping[str, str]) -> None:
+    """Write texts to stdout as they are, for a file; several each below a line with its name."""
+    for name, text in texts.items():
+        if len(texts) > 1:
+            click.echo(f"# {name}")
+        click.echo(text, nl=not text.endswith("\n"))

@@ -24,6 +24,7 @@ from toros.cli.output import (
     tell_json,
     tell_mapping,
     tell_table,
+    tell_texts,
 )
 from toros.client import FrontDesk
 from toros.errors import InvalidField, TorosError
@@ -104,9 +105,30 @@ def main(
         tell_json(answer)
     elif isinstance(answer.get("orders"), list):
         _tell_orders(answer)
+    elif isinstance(answer.get("events"), list):
+        _tell_events(answer)
+    elif texts := _texts(answer):
+        tell_texts(texts)
     else:
         tell_mapping(answer)
     sys.exit(DONE)
+
+
+def _tell_events(answer: dict[str, Any]) -> None:
+    """Write a page of alerts' events as a table, of each what a person asks first."""
+    keys = ("event", "mission", "state", "is_test", "answered", "revision", "updated")
+    tell_table(keys, [[event[key] for key in keys] for event in answer["events"]])
+    click.echo(f"page {answer['page']}; {answer['total']} events")
+
+
+def _texts(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the texts of an answer that was asked for as text: a person wants them in a file."""
+    if set(answer) == {"format", "text"}:
+        return {"": answer["text"]}
+    found = answer.get("lists") if "form" in answer else None
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        return {}
+    return found
 
 
 def _tell_orders(answer: dict[str, Any]) -> None:

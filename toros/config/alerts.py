@@ -134,6 +134,8 @@ class SkyMaps(Section):
             "https://gracedb.ligo.org/",
             "https://heasarc.gsfc.nasa.gov/",
             "https://gcn.gsfc.nasa.gov/",
+            "https://roc.icecube.wisc.edu/",
+            "https://emfollow.docs.ligo.org/",
         ),
         alias="Addresses",
         description="Maps that a notice names by URL are fetched only from addresses that begin "
@@ -217,7 +219,8 @@ class Relay(Section):
     own_telescope: Flag = Field(
         default=True,
         alias="Own Telescope",
-        description="Whether this file's telescope is sent targets too.",
+        description="Whether this file's telescope is sent the targets of its lists; they are made "
+        "in any case.",
     )
     targets: Annotated[int, *whole(1, 1000)] = Field(
         50, alias="Targets", description="Length of a list."

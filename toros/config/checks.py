@@ -65,6 +65,7 @@ def problems_between(settings: Settings, service: str | None) -> Iterator[Proble
     yield from _email(settings)
     yield from _folders(settings, service)
     yield from _night(settings)
+    yield from _kafka(settings, service)
 
 
 def _night(settings: Settings) -> Iterator[Problem]:
@@ -86,6 +87,18 @@ def _night(settings: Settings) -> Iterator[Problem]:
             "got none: the roof closes without knowing whether the telescope is parked; expected "
             "the mount, so that it can be parked first",
             warning=True,
+        )
+
+
+def _kafka(settings: Settings, service: str | None) -> Iterator[Problem]:
+    kafka = settings.lvcgcn.kafka
+    if kafka.client_id and not kafka.servers and kafka.client_secret is None:
+        yield Problem(
+            ("Lvcgcn", "Kafka", "Client Secret"),
+            "missing; expected the secret of the Client Id, here or, when the daemon starts, in "
+            "TOROS_KAFKA_SECRET or the systemd credential kafka-secret",
+            # Whoever only checks the file has neither the daemon's environment nor its credentials.
+            warning=service is None,
         )
 
 

@@ -22,6 +22,8 @@ Outcome = Literal["answered", "recorded", "ignored", "superseded", "refused"]
 Messages = Callable[[Session, int], None]
 """Adds what tells others of a revision to the unit of work that records it."""
 
+_BY_HAND = "retracted_by_hand"
+
 # Revisions grow with time, so that even an empty database continues where the old one was.
 _REVISIONS_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -42,6 +44,8 @@ class NewNotice:
         Its place among the event's notices: of two texts the greater is the newer notice.
     facts : mapping
         What it says, fit for JSON.
+    by_hand : bool
+        Whether a person gives it: then it may lead to more than it did before.
     """
 
     identity: str
@@ -55,6 +59,7 @@ class NewNotice:
     is_test: bool = False
     is_known: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,15 @@ class NewLists:
         Where the files are.
     lists : mapping of str to mapping
         Each observatory's target list.
+    note : str
+        What is to be known of how they were made.
     """
 
     state: Literal["active", "retracted"]
     summary: Mapping[str, Any]
     folder: str
     lists: Mapping[str, Mapping[str, Any]]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,12 +112,21 @@ class Alerts:
         self.database = database
         self.clock = clock
 
-    def outcome_of(self, identity: str) -> str | None:
-        """Return what became of a notice; None for one that is not known."""
+    def outcome_of(self, identity: str, *, by_hand: bool = False) -> str | None:
+        """Return what became of a notice; None for one that is to be handled.
+
+        Parameters
+        ----------
+        identity : str
+        by_hand : bool
+            Whether a person gives it: then it is handled again if it was refused, ignored, or,
+            as its event's newest, only recorded; or if a person has withdrawn the event since.
+        """
         with self.database.reading() as session:
-            return session.scalar(
-                select(AlertNotice.outcome).where(AlertNotice.identity == identity)
-            )
+            row = session.scalar(select(AlertNotice).where(AlertNotice.identity == identity))
+            if row is None or (by_hand and _leaves_something(session, row)):
+                return None
+            return row.outcome
 
     def standing(self, event: str) -> Standing | None:
         """Return how an event stands; None for one that is not known."""
@@ -133,7 +150,7 @@ class Alerts:
         self, notice: NewNotice, outcome: Outcome, message: str, error: TorosError | None
     ) -> None:
         with self.database.writing() as session:
-            if not _is_known(session, notice, is_refused=outcome == "refused"):
+            if not _is_known(session, notice, outcome):
                 row = self._row(notice, outcome, message)
                 # An event has a row only once a notice has changed it.
                 if row.event is not None and session.get(AlertEvent, row.event) is None:
@@ -183,7 +200,8 @@ class Alerts:
             if message and not event.answered:
                 messages = None
             outcome: Outcome = "recorded" if messages is None else "answered"
-            row = self._row(notice, outcome, message if messages is None else "")
+            why = message if messages is None else ""
+            row = self._row(notice, outcome, "; ".join(filter(None, (why, lists.note))))
             row.revision = self._next_revision(event.revision)
             self._move(session, event, notice, lists, row.revision)
             session.add(row)
@@ -216,7 +234,7 @@ class Alerts:
             event.revision = self._next_revision(event.revision)
             event.state = "retracted"
             event.updated = self.clock.now()
-            event.summary = {**(event.summary or {}), "retracted_by_hand": reason or "no reason"}
+            event.summary = _withdrawn(event.summary or {}, lists, reason)
             for observatory in lists:
                 _keep_list(session, name, observatory, event.revision, {"targets": []})
             if event.answered:
@@ -401,14 +419,46 @@ class Alerts:
         return event
 
 
-def _is_known(session: Session, notice: NewNotice, *, is_refused: bool = False) -> bool:
-    """Tell whether a notice has its row; that of a refusal gives way to what is better."""
+def _is_known(session: Session, notice: NewNotice, outcome: Outcome = "answered") -> bool:
+    """Tell whether a notice has its row; that of less gives way to what is better."""
     row = session.scalar(select(AlertNotice).where(AlertNotice.identity == notice.identity))
-    if row is not None and row.outcome == "refused" and not is_refused:
+    if row is None:
+        return False
+    changes_event = outcome == "answered"
+    gives_way = row.outcome == "refused" and outcome != "refused"
+    if notice.by_hand and (changes_event or row.outcome == "ignored"):
+        gives_way = gives_way or _leaves_something(session, row)
+    if gives_way:
         session.delete(row)
         session.flush()
+    return not gives_way
+
+
+def _leaves_something(session: Session, row: AlertNotice) -> bool:
+    """Tell whether a notice may lead to more than it did: see `Alerts.outcome_of`."""
+    if row.outcome in ("refused", "ignored"):
+        return True
+    event = None if row.event is None else session.get(AlertEvent, row.event)
+    if event is None or event.notice_id != row.id:
         return False
-    return row is not None
+    return row.outcome == "recorded" or _BY_HAND in (event.summary or {})
+
+
+def _withdrawn(
+    summary: Mapping[str, Any], observatories: Sequence[str], reason: str
+) -> dict[str, Any]:
+    """Return an event's summary once a person has withdrawn it: nothing is listed any more."""
+    lists = summary.get("lists", {})
+    empty = {
+        "reason": f"withdrawn by hand{f': {reason}' if reason else ''}",
+        "targets": 0,
+        "listed_probability": 0.0,
+    }
+    return {
+        **summary,
+        "lists": {name: {**lists.get(name, {}), **empty} for name in observatories},
+        _BY_HAND: reason or "no reason",
+    }
 
 
 def _keep_list(

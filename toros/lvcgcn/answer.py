@@ -6,7 +6,7 @@ Pure: what is to be done with the lists is the robot's affair.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -103,12 +103,12 @@ def answer(
 
 def withdrawal(notice: Notice, observatories: Sequence[Observatory], now: datetime) -> Answer:
     """Make an empty list for each observatory."""
-    return Answer(
-        tuple(
-            make_list(each.site, each.name, each.limits, now, count=0, event=notice.event)
-            for each in observatories
-        )
+    why = "the event is retracted" if notice.is_retraction else "the notice tells no place"
+    empty = (
+        make_list(each.site, each.name, each.limits, now, count=0, event=notice.event)
+        for each in observatories
     )
+    return Answer(tuple(replace(made, reason=why) for made in empty))
 
 
 def selection(galaxies: Galaxies) -> Selection:
@@ -142,7 +142,7 @@ def _of_region(sky_map: SkyMap | None) -> Mapping[str, Any]:
 def _of_list(made: TargetList) -> dict[str, Any]:
     return {
         "night": made.night.date.isoformat(),
-        "reason": made.night.reason,
+        "reason": made.reason,
         "targets": len(made.targets),
         "listed_probability": made.listed_probability,
         "reachable_probability": made.reachable_probability,

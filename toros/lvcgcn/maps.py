@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import dataclass
 
 from toros.config.alerts import SkyMaps
 from toros.errors import SkyMapRefused, SkyMapUnreachable
@@ -20,6 +21,33 @@ log = logging.getLogger(__name__)
 _FETCHED_AT_A_TIME = 4
 # Each may need half a gigabyte.
 _READ_AT_A_TIME = 2
+
+
+def is_fetched(notice: Notice) -> bool:
+    """Whether a sky map of a notice is to be fetched from elsewhere."""
+    return any(each and each.url for each in (notice.combined_sky_map, notice.sky_map))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Where a notice's event may be.
+
+    Parameters
+    ----------
+    content : bytes or None
+        Of the sky map's file; None for the map of an error circle.
+    sky_map : SkyMap or None
+        None where the notice tells no place.
+    note : str
+        Which better map could not be used, and why.
+    """
+
+    content: bytes | None = None
+    sky_map: SkyMap | None = None
+    note: str = ""
+
+
+NO_MAP = Found()
 
 
 class Maps:
@@ -42,18 +70,11 @@ class Maps:
         self._fetching = threading.BoundedSemaphore(_FETCHED_AT_A_TIME)
         self._reading = threading.BoundedSemaphore(_READ_AT_A_TIME)
 
-    def of(self, notice: Notice) -> tuple[bytes | None, SkyMap | None]:
+    def of(self, notice: Notice) -> Found:
         """Return a notice's sky map, and its file's content where it has one.
 
         The map that is combined with an external coincidence comes before the event's own, and
         a map before an error circle; what cannot be used or had gives way to the next.
-
-        Returns
-        -------
-        content : bytes or None
-            None for the map of an error circle.
-        sky_map : SkyMap or None
-            None where the notice tells no place.
 
         Raises
         ------
@@ -62,7 +83,7 @@ class Maps:
         SkyMapUnreachable
             The only map cannot be had now, or as many as may be are being fetched.
         """
-        if not any(each and each.url for each in (notice.combined_sky_map, notice.sky_map)):
+        if not is_fetched(notice):
             return self._best(notice)
         if not self._fetching.acquire(blocking=False):
             raise SkyMapUnreachable(
@@ -74,26 +95,31 @@ class Maps:
         finally:
             self._fetching.release()
 
-    def _best(self, notice: Notice) -> tuple[bytes | None, SkyMap | None]:
+    def _best(self, notice: Notice) -> Found:
         failure: SkyMapRefused | SkyMapUnreachable | None = None
+        note = ""
         for source in (notice.combined_sky_map, notice.sky_map):
             if source is None:
                 continue
             try:
                 content = self._content(source)
                 with self._reading:
-                    return content, read_sky_map(content, self._limits)
+                    return Found(content, read_sky_map(content, self._limits), note)
             except (SkyMapRefused, SkyMapUnreachable) as error:
                 log.warning("%s %s: %s", notice.event, notice.kind, error.message)
+                note = f"the event's own sky map serves instead: {error.message}"
                 # One that may be had later decides: the notice waits for it.
                 if failure is None or isinstance(error, SkyMapUnreachable):
                     failure = error
         place = notice.position
         if place is not None:
-            return None, cone_map(place.ra_deg, place.dec_deg, place.radius_deg, place.containment)
+            circle = cone_map(place.ra_deg, place.dec_deg, place.radius_deg, place.containment)
+            if failure is not None:
+                note = f"the error circle serves instead of the sky map: {failure.message}"
+            return Found(None, circle, note)
         if failure is not None:
             raise failure
-        return None, None
+        return NO_MAP
 
     def _content(self, source: SkyMapSource) -> bytes:
         if source.content is not None:

@@ -11,20 +11,21 @@ from toros.sky.site import Site
 
 @dataclass(frozen=True)
 class Observatory:
-    """An observatory that is sent targets.
+    """An observatory that targets are listed for.
 
     Parameters
     ----------
     name : str
         The outbox knows its telescope by it, too.
-    address : str
-        Of its telescope's front desk; may hold a user and a password.
+    address : str or None
+        Of its telescope's front desk; may hold a user and a password. None for a telescope that
+        is sent nothing.
     site : Site
     limits : Limits
     """
 
     name: str
-    address: str
+    address: str | None
     site: Site
     limits: Limits
 
@@ -33,11 +34,7 @@ def observatories_of(settings: Settings) -> tuple[Observatory, ...]:
     """Return the observatories of a configuration: its own first, if its place is given."""
     own, telescope = settings.observatory, settings.telescope
     found: list[Observatory] = []
-    if (
-        settings.lvcgcn.relay.own_telescope
-        and own.longitude_deg is not None
-        and own.latitude_deg is not None
-    ):
+    if own.longitude_deg is not None and own.latitude_deg is not None:
         horizon = tuple(
             (point.azimuth_deg, point.altitude_deg) for point in telescope.limits.horizon
         )
@@ -45,7 +42,7 @@ def observatories_of(settings: Settings) -> tuple[Observatory, ...]:
         found.append(
             Observatory(
                 own.name or telescope.name,
-                settings.service("telescope").http,
+                settings.service("telescope").http if settings.lvcgcn.relay.own_telescope else None,
                 Site(own.longitude_deg, own.latitude_deg, own.height_m or 0.0, horizon),
                 Limits(
                     # What is below the telescope's own limits would be refused there.

@@ -131,7 +131,7 @@ class Relay:
                 },
             )
             for each in self._observatories
-            if each.name in lists
+            if each.name in lists and each.address is not None
         ]
 
     def _to_web(
@@ -198,11 +198,11 @@ def carriers(
     picture : callable
         Returns the sky plot of an event's folder, made now if need be; None without one.
     """
-    addresses = {each.name: each.address for each in observatories}
+    addresses = {each.name: each.address for each in observatories if each.address is not None}
     hooks = {hook.name: hook.address for hook in settings.lvcgcn.tell.webhooks}
 
     def address_of(recipient: str) -> str:
-        return _configured(addresses, recipient, "observatory")
+        return _configured(addresses, recipient, "telescope")
 
     def to_web(message: NewMessage) -> Mapping[str, Any]:
         name = message.recipient

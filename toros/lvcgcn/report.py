@@ -113,7 +113,7 @@ def _region(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _list(observatory: str, made: Mapping[str, Any]) -> list[str]:
     targets = made["targets"]
     if not targets:
-        why = made["night"].get("reason") or "nothing of it can be observed in this night"
+        why = made.get("reason") or "nothing of it can be observed in this night"
         return [f"{observatory}: no targets ({why})"]
     covered = targets[-1]["cumulative_probability"]
     lines = [f"{observatory}: {len(targets)} targets with {covered:.1%} of the probability"]

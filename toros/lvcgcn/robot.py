@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from toros import clock, store
 from toros.clock import Clock
@@ -36,7 +37,7 @@ from toros.lvcgcn.answer import Answer, answer, withdrawal
 from toros.lvcgcn.catalogues import CatalogueInUse
 from toros.lvcgcn.files import EventFiles, facts_of, order_text
 from toros.lvcgcn.galaxies.catalogue import Catalogue
-from toros.lvcgcn.maps import Maps
+from toros.lvcgcn.maps import NO_MAP, Found, Maps, is_fetched
 from toros.lvcgcn.notices import LIMIT_BYTES, read_notice
 from toros.lvcgcn.notices.notice import Notice
 from toros.lvcgcn.notices.own import MISSION as OWN_MISSION
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 # More than sky maps are fetched at a time (`toros.lvcgcn.maps`).
 _THREADS = 8
 _POLL_S = 1.0
+# Events that share a turn wait for each other without need.
+_TURNS = 64
 # What fails for a reason of its own is tried so often, also over restarts, then set aside.
 _TRIES = 5
 _CLOCKS_DIFFER = timedelta(days=1)
@@ -127,7 +130,9 @@ class Robot:
         self.files = EventFiles(archive.folder / "events")
         self.pending = Pending(archive)
         self._ranking = threading.Lock()
-        self._wake = threading.Condition()
+        self._turns = tuple(threading.RLock() for _ in range(_TURNS))
+        self._change = threading.Condition()
+        self._calls = 0
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, name=f"robot-{n}", daemon=True)
@@ -143,7 +148,8 @@ class Robot:
     def stop(self, timeout_s: float) -> None:
         """Begin nothing new and wait for what is under way; the rest stays in the archive."""
         self._stopping.set()
-        self.wake()
+        with self._change:
+            self._change.notify_all()
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
             if thread.ident is not None:
@@ -152,8 +158,9 @@ class Robot:
 
     def wake(self) -> None:
         """Look at once whether something was received."""
-        with self._wake:
-            self._wake.notify_all()
+        with self._change:
+            self._calls += 1
+            self._change.notify()  # one thread for one notice: each looks through the archive
 
     def state(self) -> dict[str, int]:
         """Tell how much is under way, and how much is tried again later."""
@@ -161,14 +168,16 @@ class Robot:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
+            calls = self._calls
             try:
                 kept = self.pending.claim()
             except (TorosError, OSError) as error:  # this thread outlives whatever the disk does
                 log.error("the archive cannot be read: %s", error)
                 kept = None
             if kept is None:
-                with self._wake:
-                    self._wake.wait(_POLL_S)
+                with self._change:
+                    if self._calls == calls and not self._stopping.is_set():
+                        self._change.wait(_POLL_S)
                 continue
             try:
                 self._try(kept)
@@ -236,7 +245,8 @@ class Robot:
         except NoticeRefused as error:
             handled = self._refuse(_unreadable(kept), error)
         else:
-            handled = self._handle(notice, raw, kept)
+            with self._turn(notice):
+                handled = self._handle(notice, raw, kept)
         self.archive.done(kept, handled.outcome)
         return handled
 
@@ -249,12 +259,21 @@ class Robot:
                 f"expected a time before {clock.to_iso(now)} (is this machine's clock right?)"
             )
 
+    def _turn(self, notice: Notice) -> AbstractContextManager[Any]:
+        """Let one notice of an event be handled after the other: a twin has no lists to make.
+
+        Not while a sky map is fetched, for which a newer notice must not wait.
+        """
+        if is_fetched(notice):
+            return nullcontext()
+        return self._turns[hash(notice.event) % len(self._turns)]
+
     def _handle(self, notice: Notice, raw: bytes, kept: Kept) -> Handled:
         new = _new(notice, kept)
-        known = self.alerts.outcome_of(new.identity)
-        # By hand it may be given again, once what it was refused for is mended.
-        is_tried_again = known == "refused" and kept.source.startswith(f"{BY_HAND}-")
-        if known is not None and not is_tried_again:
+        # By hand it may be given again: once what it was refused for is mended, or the settings
+        # that only recorded it are others.
+        known = self.alerts.outcome_of(new.identity, by_hand=new.by_hand)
+        if known is not None:
             return self._repeated(notice, f"it was {known} before")
         standing = self.alerts.standing(notice.event)
         if not notice.is_known and standing is not None and standing.order[0] > new.order[0]:
@@ -275,20 +294,20 @@ class Robot:
             why = why or "nobody had been told of the event"
         try:
             # What is withdrawn has no place any more: its map must not be waited for.
-            content, sky_map = (None, None) if notice.is_retraction else self.maps.of(notice)
+            found = NO_MAP if notice.is_retraction else self.maps.of(notice)
         except SkyMapRefused as error:
             return self._refuse(new, error)
         except SkyMapUnreachable as error:
             if clock.REAL.now() - kept.received < self._age_limit:
                 raise
             return self._refuse(new, error)
-        if sky_map is None and not notice.is_retraction:
+        if found.sky_map is None and not notice.is_retraction:
             new = replace(new, order=_order(notice, is_guide=False))
             if standing is not None and standing.order[0] > new.order[0]:
                 why = "it tells no place; the lists stay"
                 self.alerts.record(new, "recorded", why)
                 return Handled("recorded", notice.event, standing.revision, message=why)
-        return self._answer(notice, new, raw, content, sky_map, why)
+        return self._answer(notice, new, raw, found, why)
 
     def _repeated(self, notice: Notice, why: str) -> Handled:
         standing = self.alerts.standing(notice.event)
@@ -301,23 +320,23 @@ class Robot:
         notice: Notice,
         new: NewNotice,
         raw: bytes,
-        content: bytes | None,
-        sky_map: SkyMap | None,
+        found: Found,
         why: str,
     ) -> Handled:
-        folder, summary, lists = self.files.write(notice, raw, content, self._made(notice, sky_map))
+        made = self._made(notice, found.sky_map)
+        folder, summary, lists = self.files.write(notice, raw, found.content, made)
         messages = None
         # Who was told of an event hears what becomes of it, whatever `why` says.
         if notice.is_retraction or not self._is_stale(notice):
             messages = self.relay.of_notice(new.facts, summary, lists, folder, self.clock.now())
         state: Literal["active", "retracted"] = "retracted" if notice.is_retraction else "active"
         advanced = self.alerts.advance(
-            new, NewLists(state, summary, str(folder), lists), messages, why
+            new, NewLists(state, summary, str(folder), lists, found.note), messages, why
         )
         if advanced is None:
             return self._repeated(notice, "it was being handled twice at a time")
         outcome, revision = advanced
-        why = "" if outcome == "answered" else why
+        why = "; ".join(filter(None, ("" if outcome == "answered" else why, found.note)))
         self.relay.wake()
         if outcome != "superseded":
             self.on_files(folder)
@@ -400,6 +419,7 @@ def _new(notice: Notice, kept: Kept) -> NewNotice:
         is_test=notice.is_test,
         is_known=notice.is_known,
         facts=facts_of(notice),
+        by_hand=kept.source.startswith(f"{BY_HAND}-"),
     )
 
 

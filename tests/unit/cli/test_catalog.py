@@ -73,6 +73,7 @@ def test_a_damaged_catalogue_is_told_by_the_exit_code(run, source, tmp_path):
     ("arguments", "words"),
     [
         (("info", "--folder", "{tmp}/none"), "make one with `toros catalog build`"),
+        (("info", "--folder", "{tmp}/none"), "ranks the packaged catalogue"),
         (("build", "{source}", "--folder", "{tmp}/c", "--mapping", "ra=x"), "no such field"),
         (("build", "{source}", "--folder", "{tmp}/c", "--bad-share", "0.001"), "1 of 150 rows"),
         (("build", "{source}", "--folder", "{tmp}/c", "--format", "glade+"), "cannot be used"),

@@ -75,6 +75,16 @@ def test_a_map_that_is_never_there_ends_as_a_refusal(make: Make) -> None:
     assert not robot.archive.waiting()
 
 
+def test_a_map_too_many_is_fetched_later(make: Make) -> None:
+    link, section = unreachable_map()
+    robot = make(**section).robot
+    for _ in range(4):
+        assert robot.maps._fetching.acquire(blocking=False)
+    with pytest.raises(SkyMapUnreachable, match="4 other sky maps are being fetched"):
+        robot.take(swift(10.0, link), "test")
+    assert robot.take(swift(10.0, serial=2), "test").outcome == "answered"
+
+
 def test_without_a_catalogue_notices_wait_for_one(make: Make) -> None:
     robot = make().robot
     packaged = robot.archive.folder / "packaged"

@@ -73,7 +73,8 @@ class Catalogue:
             version = versions.current(folder)
             if version is None:
                 raise CatalogueRefused(
-                    f"{folder}: no galaxy catalogue; make one with `toros catalog build`"
+                    f"{folder}: no galaxy catalogue; make one with `toros catalog build` (until "
+                    "then the alert robot ranks the packaged catalogue of nearby galaxies)"
                 )
             try:
                 return cls._open_version(version)

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from toros.clock import REAL
 from toros.errors import NoticeRefused, ServiceUnreachable, WaitTimeout
 from toros.lvcgcn.reception.connection import Connection, Unusable
 from toros.lvcgcn.reception.replay import Archived
-from toros.lvcgcn.reception.transport import message, read_packet, with_length
+from toros.lvcgcn.reception.transport import Packet, message, read_packet, with_length
 
 IDENTITY = "ivo://toros/replay"
 _ALIVE_S = 30.0
 _ANSWER_S = 60.0
 _LOOPBACK = "127.0.0.1"
+
+
+def _voevent(notice: Archived) -> Packet:
+    packet = read_packet(notice.raw)
+    if packet.kind != "voevent":
+        raise NoticeRefused(
+            f"{notice.path} is no VOEvent, and VTP carries nothing else; send it by --kafka, "
+            "--folder or --front-desk"
+        )
+    return packet
+
+
+def check_voevents(notices: Sequence[Archived]) -> None:
+    """Check that all notices can be sent, before anybody waits for a subscriber.
+
+    Raises
+    ------
+    NoticeRefused
+        One is no VOEvent.
+    """
+    for notice in notices:
+        _voevent(notice)
 
 
 class VtpSender:
@@ -64,12 +87,7 @@ class VtpSender:
 
     def send(self, notice: Archived) -> str:
         """Send a notice and wait until it is acknowledged; to the next subscriber if need be."""
-        packet = read_packet(notice.raw)
-        if packet.kind != "voevent":
-            raise NoticeRefused(
-                f"{notice.path} is no VOEvent, and VTP carries nothing else; send it by --kafka, "
-                "--folder or --front-desk"
-            )
+        packet = _voevent(notice)
         deadline = time.monotonic() + _ANSWER_S
         while True:
             peer = self.await_subscriber()

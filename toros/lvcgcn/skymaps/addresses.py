@@ -95,4 +95,7 @@ class Address:
             if same and (self.path == prefix.path or self.path.startswith(folder)):
                 return
         named = ", ".join(allowed) or "none"
-        raise SkyMapRefused(f"sky map: {self} is at none of the allowed addresses: {named}")
+        raise SkyMapRefused(
+            f"sky map: {self} is at none of the allowed addresses "
+            f"(Lvcgcn / Sky Maps / Addresses): {named}"
+        )

@@ -51,6 +51,7 @@ def as_json(target_list: TargetList) -> dict[str, Any]:
         "left_out": [_plain(left) for left in target_list.left_out],
         "reachable_probability": target_list.reachable_probability,
         "listed_probability": target_list.listed_probability,
+        "reason": target_list.reason,
     }
 
 

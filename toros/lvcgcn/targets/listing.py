@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +22,7 @@ from toros.lvcgcn.targets.target_list import (
     ListedTarget,
     TargetList,
 )
-from toros.lvcgcn.targets.visibility import Visibility
+from toros.lvcgcn.targets.visibility import SHORTEST_S, Visibility
 from toros.sky.almanac import coming_darkness
 from toros.sky.site import Array, Site
 
@@ -36,6 +38,8 @@ SCANNED_UNREACHABLE = 1_000
 """And no more than this where less than 1/1000 of the sky map can be reached."""
 CATALOGUED_SHARE = 0.5
 """Taken for the probability that a burst without a distance lies in a catalogued galaxy."""
+
+_SHORTEST = timedelta(seconds=SHORTEST_S)
 
 Numbers = npt.NDArray[np.intp]
 
@@ -77,10 +81,14 @@ def make_list(
     """
     made = now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
     night, dark = coming_darkness(site, made, limits.sun_altitude_max_deg)
+    if dark is not None and dark[1] - dark[0] < _SHORTEST:  # the next night is worth more
+        night, dark = coming_darkness(
+            site, dark[1] + timedelta(seconds=1), limits.sun_altitude_max_deg
+        )
     if dark is None:
         reason = night.describe(limits.sun_altitude_max_deg).partition(": ")[2]
         coming = ComingNight(night.date, None, None, reason)
-        return TargetList(event, name, site, limits, coming, made, (), (), 0.0)
+        return TargetList(event, name, site, limits, coming, made, (), (), 0.0, reason)
     dark = _whole_seconds(dark)
     visibility = Visibility(site, limits, dark)
     reachable = 0.0
@@ -92,9 +100,19 @@ def make_list(
     if sky_map is None:
         reachable = sum(target.probability for target in targets)
     coming = ComingNight(night.date, *dark)
+    why = "" if targets or not count else _why_empty(left_out)
     return TargetList(
-        event, name, site, limits, coming, made, targets, left_out, min(reachable, 1.0)
+        event, name, site, limits, coming, made, targets, left_out, min(reachable, 1.0), why
     )
+
+
+def _why_empty(left_out: Sequence[LeftOut]) -> str:
+    """Sum up why none of the best can be observed; without the figures of each."""
+    counts = Counter(re.sub(r" \(.*?\)$", "", left.reason) for left in left_out)
+    if len(left_out) <= 1:
+        return "".join(f"it cannot be observed: {reason}" for reason in counts)
+    told = ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
+    return f"none of the {len(left_out)} most probable can be observed: {told}"
 
 
 def _whole_seconds(span: tuple[datetime, datetime]) -> tuple[datetime, datetime]:
@@ -139,7 +157,7 @@ def _worth(picked: Picked) -> float:
 def _pick(choice: Candidates, visibility: Visibility, count: int, reachable: float) -> Picked:
     """Pick the best candidates that can be observed, and say why better ones cannot."""
     most = SCANNED_MOST if reachable > 0.0 or choice.kind == "position" else SCANNED_UNREACHABLE
-    seen = np.empty(0, bool)
+    seen, checked = np.empty(0, bool), 0
     step = max(4 * count, 256)
     while True:
         batch = choice.best(min(seen.size + step, most))
@@ -148,6 +166,7 @@ def _pick(choice: Candidates, visibility: Visibility, count: int, reachable: flo
             break
         found = visibility.reachable(batch.ra_deg[new], batch.dec_deg[new])
         seen = np.concatenate([seen, found])
+        checked = _drop_brief(batch, seen, checked, count, visibility)
         if int(seen.sum()) >= count:
             break
         step *= 4
@@ -158,6 +177,17 @@ def _pick(choice: Candidates, visibility: Visibility, count: int, reachable: flo
         _targets(choice, batch, chosen, visibility) if chosen.size else (),
         _left_out(batch, passed, visibility),
     )
+
+
+def _drop_brief(
+    batch: Batch, seen: npt.NDArray[np.bool_], checked: int, count: int, visibility: Visibility
+) -> int:
+    """Unmark what is seen too briefly, until the best `count` are right; return how far it is."""
+    while checked < seen.size and (wanted := count - int(seen[:checked].sum())) > 0:
+        some = checked + np.flatnonzero(seen[checked:])[:wanted]
+        seen[some] = visibility.lasting(batch.ra_deg[some], batch.dec_deg[some])
+        checked = int(some[-1]) + 1 if some.size == wanted else seen.size
+    return checked
 
 
 def _left_out(batch: Batch, numbers: Numbers, visibility: Visibility) -> tuple[LeftOut, ...]:

@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8c6d1f")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+_RING: dict[str, Any] = {
+    "marker": "o", "ms": 16.0, "mfc": "none", "mec": "black", "mew": 1.4, "zorder": 5,
+}  # fmt: skip
 _SHADES = "OrRd"
 _LEVELS = (0.5, 0.9)
 _LINE = "#444444"
+EVENT_RING = "where the event is"
 _WIDEST_ZOOM_DEG = 25.0
 _NUMBERED = 12
 _LINE_INCHES = 0.22
@@ -78,10 +82,14 @@ def sky_plot(
         whole = figure.add_subplot(grid[0, 0])
         _draw_part(figure.add_subplot(grid[1, 0]), sky_map, lists, plane, radius)
     _draw_whole(whole, sky_map, lists, now, numbered=plane is None)
+    if plane is not None:  # what is small would be lost in all the sky
+        whole.plot(*mollweide(plane.ra_deg, plane.dec_deg), ls="", label=EVENT_RING, **_RING)
     aside: Any = figure.add_subplot(grid[:, 1])
     aside.axis("off")
     _write(aside, lists)
     handles = _legend(lists, sky_map)
+    if plane is not None:
+        handles.append(_handle(EVENT_RING, ls="", **_RING))
     if plane is None:
         whole.legend(
             handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), fontsize=8,
@@ -319,8 +327,7 @@ def _lines_of(each: TargetList, room: int) -> list[str]:
         f"{each.listed_probability:.1%}",
     ]
     if not each.targets:
-        reasons = sorted({left.reason for left in each.left_out[:3]})
-        return [*lines, *(line for reason in reasons[:1] for line in _folded(reason, 58))]
+        return [*lines, *_folded(each.reason, 58)]
     lines += [
         f"{t.rank:3d} {_printable(t.name, 24):24s} {t.probability:6.2%} {t.best_time:%H:%M} "
         f"X={t.airmass:.2f}"
@@ -360,6 +367,12 @@ def _legend(lists: Sequence[TargetList], sky_map: SkyMap | None) -> list[Any]:
             )
         )  # fmt: skip
     return handles
+
+
+def _handle(label: str, **style: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **style)
 
 
 def _colour(number: int) -> str:

@@ -54,6 +54,7 @@ def list_from_json(content: Mapping[str, Any]) -> TargetList:
         ),
         left_out=tuple(LeftOut(**left) for left in content["left_out"]),
         reachable_probability=content["reachable_probability"],
+        reason=content.get("reason", ""),  # lists of earlier versions have none
     )
 
 

@@ -115,7 +115,7 @@ class ListedTarget:
         At the best time.
     observable_from, observable_until : datetime, UTC
         The time without interruption, around the best time, in which all limits hold; to a
-        minute, and never too long.
+        minute, never too long, and at least five minutes.
     """
 
     rank: int
@@ -179,6 +179,8 @@ class TargetList:
         The best of those that are not listed, at most 50.
     reachable_probability : float, 0 to 1
         Of the sky map: within the limits at some time of the darkness that is left.
+    reason : str
+        Why there are no targets; empty where there are, and where none were asked for.
     """
 
     event: str
@@ -190,6 +192,7 @@ class TargetList:
     targets: tuple[ListedTarget, ...]
     left_out: tuple[LeftOut, ...]
     reachable_probability: float
+    reason: str = ""
 
     @property
     def listed_probability(self) -> float:

@@ -20,6 +20,8 @@ from toros.sky.site import Array, Site
 Flags = npt.NDArray[np.bool_]
 
 STEP_S = 60.0
+SHORTEST_S = 300.0
+"""What can be observed for less time without interruption is not listed."""
 _COARSE = 5
 _CHUNK = 4096
 
@@ -73,7 +75,8 @@ class Visibility:
 
         Notes
         -----
-        A window of less than five minutes between two samples is not seen.
+        By samples five minutes apart: a window of `SHORTEST_S` is seen, a shorter one may be; see
+        `lasting`.
         """
         ra, dec = np.atleast_1d(ra_deg), np.atleast_1d(dec_deg)
         found = np.zeros(ra.size, bool)
@@ -85,8 +88,19 @@ class Visibility:
             found[some] = self._coarse.allowed(self._coarse.sky.place(ra[some], dec[some])).any(1)
         return found
 
+    def lasting(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Flags:
+        """Tell which places are within all limits for `SHORTEST_S` at a stretch, shape (n,).
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : array_like, shape (n,), ICRS [deg]
+            Not many: by samples a minute apart.
+        """
+        places = self._fine.sky.place(ra_deg, dec_deg)
+        return np.asarray(_long_runs(self._fine.allowed(places)).any(axis=1))
+
     def best(self, ra_deg: npt.ArrayLike, dec_deg: npt.ArrayLike) -> Best:
-        """Return when some places stand highest within the limits; they must be reachable.
+        """Return when some places stand highest within the limits; they must be `lasting`.
 
         Parameters
         ----------
@@ -94,7 +108,7 @@ class Visibility:
         """
         sky = self._fine.sky
         places = sky.place(ra_deg, dec_deg)
-        allowed = self._fine.allowed(places)
+        allowed = _long_runs(self._fine.allowed(places))
         sine = places @ sky.earth.up.T
         rows, at = np.arange(len(places)), np.where(allowed, sine, -2.0).argmax(axis=1)
         first, last = _run(allowed, at)
@@ -202,6 +216,20 @@ class _Grid:
         if not site.horizon:
             return np.ones(altitude.shape, bool)
         return np.asarray(altitude >= site.horizon_altitude(self.sky.azimuth(places)))
+
+
+def _long_runs(allowed: Flags) -> Flags:
+    """Return the allowed times in runs of `SHORTEST_S` at least, shape (n, t)."""
+    steps, count = int(SHORTEST_S / STEP_S), allowed.shape[1]
+    kept = np.zeros_like(allowed)
+    if count <= steps:
+        return kept
+    begins = allowed[:, : count - steps].copy()
+    for step in range(1, steps + 1):
+        begins &= allowed[:, step : count - steps + step]
+    for step in range(steps + 1):
+        kept[:, step : count - steps + step] |= begins
+    return kept
 
 
 def _run(allowed: Flags, at: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], ...]:

@@ -65,6 +65,8 @@ def test_a_voevent_broker_of_its_own(files, archive, subscriber):
     assert done.exit_code == 0, done.output
     assert [kept.read() for kept in archive.waiting()] == [NOTICE % n for n in range(3)]
     assert done.stdout.count(": acknowledged") == 3
+    assert "3 notices sent" in done.stderr
+    assert "toros-submit lvcgcn list_events" in done.stderr
     assert f"Address: 127.0.0.1:{subscriber}" in done.stderr
 
 
@@ -101,11 +103,14 @@ def test_nobody_subscribes(files):
     assert "no subscriber came within 0.2 s" in done.stderr
 
 
-def test_json_by_vtp_is_refused_with_the_ways_that_are_left(tmp_path, subscriber):
+def test_json_by_vtp_is_refused_with_the_ways_that_are_left_before_anything_is_sent(
+    files, tmp_path
+):
     (tmp_path / "a.json").write_text("{}")
-    done = replay("--vtp", subscriber, tmp_path / "a.json")
+    done = replay("--vtp", 0, "--wait", 0.2, files[0], tmp_path / "a.json")  # nobody subscribes
     assert done.exit_code == 1
     assert "--kafka, --folder or --front-desk" in done.stderr
+    assert "waits for the robot" not in done.stderr
 
 
 def test_into_a_watched_folder(files, archive, tmp_path):

@@ -134,6 +134,17 @@ def test_fields_are_left_out_like_galaxies():
     assert all("deg" in left.reason for left in made.left_out)
 
 
+def test_no_field_is_listed_that_can_be_observed_for_less_than_five_minutes():
+    _, dark = coming_darkness(MACON, MARCH, -15.0)
+    dusk = np.degrees(LocalSky(MACON, dark[0]).earth.rotation[0])
+    setting = (dusk - 67.0) % 360.0, -25.0  # at 30 deg when the darkness begins
+    made = made_of(sky_map=cone_map(*setting, 8.0, 0.9), count=1000)
+    spans = [target.observable_until - target.observable_from for target in made.targets]
+    assert len(spans) > 50
+    assert timedelta(minutes=5) <= min(spans) < timedelta(minutes=10)
+    assert "observable for less than five minutes" in {left.reason for left in made.left_out}
+
+
 def test_tiny_fields_of_a_huge_region_are_where_the_site_can_look():
     # Its densest part is out of reach; what is less dense is covered all the same.
     north, south = cone_map(0.0, 89.0, 4.0, 0.9), cone_map(*HIGH, 20.0, 0.9)
@@ -195,12 +206,14 @@ def test_a_position_that_cannot_be_observed_is_left_out_with_its_reason():
     made = made_of(position=Position(200.0, 85.0, 0.05))
     assert made.targets == ()
     assert made.left_out[0].reason == "never rises"
+    assert made.reason == "it cannot be observed: never rises"
     assert made.reachable_probability == 0.0
 
 
 def test_nothing_known_makes_an_empty_list():
     made = made_of()
     assert made.targets == made.left_out == ()
+    assert made.reason == ""
     assert made.night.dark_from is not None
 
 

@@ -260,12 +260,41 @@ def test_after_dawn_the_list_is_for_the_next_night(everywhere):
     assert listed(MACON, everywhere, dawn).night.date == full.night.date + timedelta(days=1)
 
 
-def test_the_last_seconds_of_a_night_make_a_list_too(everywhere):
+def test_the_last_minutes_of_a_night_make_a_list_while_they_are_enough_to_observe(everywhere):
     full = listed(MACON, everywhere)
-    made = listed(MACON, everywhere, full.night.dark_until - timedelta(seconds=20))
+    made = listed(MACON, everywhere, full.night.dark_until - timedelta(minutes=6))
     assert made.night.date == full.night.date
     assert len(made.targets) == 30
     check_with_astropy(made)
+    late = listed(MACON, everywhere, full.night.dark_until - timedelta(minutes=4))
+    assert late.night.date == full.night.date + timedelta(days=1)
+    assert len(late.targets) == 30
+
+
+def test_no_galaxy_is_listed_that_can_be_observed_for_less_than_five_minutes(everywhere):
+    made = listed(MACON, everywhere, count=2000)
+    shortest = min(t.observable_until - t.observable_from for t in made.targets)
+    assert timedelta(minutes=5) <= shortest < timedelta(minutes=10)
+    assert "observable for less than five minutes" in _reasons_of_all(everywhere, made)
+
+
+def _reasons_of_all(known: tuple[SkyMap, Ranking], made: TargetList) -> set[str]:
+    """Return why each galaxy that is not listed is not; `left_out` has only fifty of them."""
+    best = known[1].best(2000)
+    lost = ~np.isin(best.name, [target.name for target in made.targets])
+    visibility = Visibility(made.site, made.limits, (made.night.dark_from, made.night.dark_until))
+    return set(visibility.why_not(best.ra_deg[lost], best.dec_deg[lost]))
+
+
+def test_an_empty_list_says_why(tmp_path):
+    sky_map = whole_sky()
+    known = sky_map, ranking_of(tmp_path, sky_map, [200.0, 201.0, 20.0], [80.0, 81.0, 40.0])
+    made = listed(MACON, known)
+    assert made.reason == (
+        "none of the 3 most probable can be observed: never rises (2), never above 30 deg at this "
+        "site (1)"
+    )
+    assert listed(MACON, known, count=0).reason == ""
 
 
 def test_a_polar_day_has_an_empty_list_with_its_reason(everywhere):
@@ -436,7 +465,10 @@ def test_a_place_is_reachable_if_it_has_a_best_time():
     ra, dec = spread(500, seed=9)
     seen = visibility.reachable(ra, dec)
     assert 50 < seen.sum() < 450
-    best = visibility.best(ra[seen], dec[seen])
+    lasting = visibility.lasting(ra, dec)
+    assert not (lasting & ~seen).any()
+    assert lasting.sum() > 0.95 * seen.sum()
+    best = visibility.best(ra[lasting], dec[lasting])
     assert (best.altitude_deg >= LIMITS.lowest_deg - 1e-3).all()
     assert len(visibility.why_not(ra[~seen], dec[~seen])) == (~seen).sum()
     assert visibility.why_not([], []) == []

@@ -14,7 +14,7 @@ from tests.unit.lvcgcn.targets.parts import CALAR, MACON, MARCH, SOUTH_POLE, spr
 from toros.lvcgcn.notices import Position
 from toros.lvcgcn.skymaps.cones import cone_map
 from toros.lvcgcn.targets import Limits, make_list
-from toros.lvcgcn.targets.plot import as_png, as_svg, sky_plot
+from toros.lvcgcn.targets.plot import EVENT_RING, as_png, as_svg, sky_plot
 from toros.lvcgcn.targets.projections import TangentPlane, mollweide, mollweide_places
 
 
@@ -61,6 +61,15 @@ def test_the_region_is_drawn_in_the_picture_of_all_the_sky_and_in_its_part(cone)
 
     assert reddish(with_map) > 500
     assert reddish(without) == 0
+
+
+def test_a_tiny_circle_has_a_ring_in_the_picture_of_all_the_sky():
+    tiny = cone_map(200.0, 5.0, 0.05, 0.9)
+    plot = sky_plot(tiny, [], MARCH, "E1")
+    (ring,) = [line for line in plot.axes[0].lines if line.get_label() == EVENT_RING]
+    assert ring.get_xydata()[0] == pytest.approx(np.ravel(mollweide(200.0, 5.0)), abs=0.01)
+    words = [text.get_text() for text in plot.axes[2].get_legend().get_texts()]
+    assert EVENT_RING in words
 
 
 @pytest.mark.parametrize("case", ["no map, no target", "position", "wide", "pole", "many"])
