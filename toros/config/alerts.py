@@ -23,6 +23,7 @@ from toros.config.kinds import (
     number,
     whole,
 )
+from toros.config.observing import Observability
 
 _HOST_PORTS = "a list of hosts with ports, such as - kafka.example.org:9092"
 _TOPICS = "a list of topics, such as - igwn.gwalert; a regular expression begins with ^"
@@ -190,21 +191,9 @@ class Galaxies(Section):
     )
 
 
-class Visibility(Section):
+class Visibility(Observability):
     """When a target can be observed from an observatory, and how much of the sky one sees there."""
 
-    altitude_deg: Annotated[float, *number(0, 89)] = Field(
-        30.0, alias="Altitude (deg)", description="Targets are observed above this altitude."
-    )
-    airmass: Annotated[float, *number(1, 10)] = Field(
-        2.0, alias="Airmass", description="Targets are observed up to this airmass."
-    )
-    moon_distance_deg: Annotated[float, *number(0, 180)] = Field(
-        30.0, alias="Moon Distance (deg)", description="The nearest to the moon while it is up."
-    )
-    sun_altitude_deg: Annotated[float, *number(-24, 0)] = Field(
-        -15.0, alias="Sun Altitude (deg)", description="Targets are observed with the sun below."
-    )
     field_width_deg: Annotated[float, *number(0.01, 30)] = Field(
         0.5, alias="Field Width (deg)", description="Of the instrument's field of view, east-west."
     )

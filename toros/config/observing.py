@@ -61,8 +61,8 @@ class Limits(Section):
     )
 
 
-class Planning(Section):
-    """What the scheduler asks of a target, and how it counts time."""
+class Observability(Section):
+    """When a target can be observed."""
 
     altitude_deg: Annotated[float, *number(0, 89)] = Field(
         30.0, alias="Altitude (deg)", description="Targets are observed above this altitude."
@@ -76,6 +76,11 @@ class Planning(Section):
     sun_altitude_deg: Annotated[float, *number(-24, 0)] = Field(
         -15.0, alias="Sun Altitude (deg)", description="Targets are observed with the sun below."
     )
+
+
+class Planning(Observability):
+    """What the scheduler asks of a target, and how it counts time."""
+
     slew_rate_deg_s: Annotated[float, *number(0.05, 90)] = Field(
         2.0, alias="Slew Rate (deg/s)", description="How fast mount and dome turn together."
     )
