@@ -42,7 +42,8 @@ def main(folder: str, count: int, seed: int, spawned: float) -> None:
     def road(raw: bytes, files: EventFiles) -> dict[str, float]:
         times = [time.perf_counter()]
         notice = read_notice(raw)
-        content, sky_map = maps.of(notice)
+        found = maps.of(notice)
+        content, sky_map = found.content, found.sky_map
         times.append(time.perf_counter())
         made = answer(notice, sky_map, catalogue.newest(), sites, galaxies, TARGETS, NOW)
         times.append(time.perf_counter())

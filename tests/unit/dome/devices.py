@@ -42,6 +42,7 @@ class MemoryDome:
         self.lies_at_park = False
         self.opening_s = self.closing_s = 0.0
         self.moves_to = "open" if opened else "closed"
+        self.moved_to: list[str] = []
         self.moved_s = -1e9
         self.from_open = 1.0 if opened else 0.0
 
@@ -95,6 +96,7 @@ class MemoryDome:
     def _move(self, to: str) -> None:
         with self.lock:
             self.from_open, self.moves_to, self.moved_s = self.fraction(), to, self.now()
+            self.moved_to.append(to)
 
     def open_shutter(self) -> None:
         self._call("open_shutter")
