@@ -6,7 +6,8 @@ Pure: what is to be done with the lists is the robot's affair.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,11 +32,14 @@ class Answer:
     sky_map : SkyMap or None
     ranking : Ranking or None
         None where there is no sky map.
+    region : mapping
+        What a report says of the sky map's region; empty where there is no sky map.
     """
 
     lists: tuple[TargetList, ...]
     sky_map: SkyMap | None = None
     ranking: Ranking | None = None
+    region: Mapping[str, Any] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Return what a report says of the region, the galaxies and each list, fit to travel.
@@ -48,7 +52,7 @@ class Answer:
             night, number of targets and probabilities.
         """
         return {
-            **_of_region(self.sky_map),
+            **self.region,
             "galaxies": 0 if self.ranking is None else self.ranking.considered,
             "weight": None if self.ranking is None else self.ranking.weight,
             "lists": {each.observatory: _of_list(each) for each in self.lists},
@@ -82,23 +86,25 @@ def answer(
     """
     if sky_map is None:
         return Answer(())
-    ranking = rank(sky_map, catalogue, selection(galaxies))
-    lists = tuple(
-        make_list(
-            each.site,
-            each.name,
-            each.limits,
-            now,
-            count=count,
-            event=notice.event,
-            sky_map=sky_map,
-            ranking=ranking,
-            position=notice.position,
-            level=galaxies.credible_level,
+    with ThreadPoolExecutor(1) as pool:  # the region's volume takes as long as some lists
+        region = pool.submit(_of_region, sky_map)
+        ranking = rank(sky_map, catalogue, selection(galaxies))
+        lists = tuple(
+            make_list(
+                each.site,
+                each.name,
+                each.limits,
+                now,
+                count=count,
+                event=notice.event,
+                sky_map=sky_map,
+                ranking=ranking,
+                position=notice.position,
+                level=galaxies.credible_level,
+            )
+            for each in observatories
         )
-        for each in observatories
-    )
-    return Answer(lists, sky_map, ranking)
+    return Answer(lists, sky_map, ranking, region.result())
 
 
 def withdrawal(notice: Notice, observatories: Sequence[Observatory], now: datetime) -> Answer:
@@ -122,9 +128,7 @@ def selection(galaxies: Galaxies) -> Selection:
     )
 
 
-def _of_region(sky_map: SkyMap | None) -> Mapping[str, Any]:
-    if sky_map is None:
-        return {}
+def _of_region(sky_map: SkyMap) -> Mapping[str, Any]:
     found: dict[str, Any] = {
         "area_50_deg2": credible_area(sky_map, 0.5),
         "area_90_deg2": credible_area(sky_map, 0.9),
