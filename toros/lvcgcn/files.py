@@ -139,4 +139,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, allow_nan=False).encode()  # indented it takes ten times as long
+    return json.dumps(content, allow_nan=False).encode()  # indented, Python writes it, not C

@@ -18,7 +18,6 @@ from toros.errors import (
     DatabaseUnavailable,
     EventNotFound,
     InvalidField,
-    NoticeRefused,
     SkyMapUnreachable,
     StorageFailed,
 )
@@ -122,8 +121,8 @@ def process_alert(order: orders.ProcessAlert, task: Task) -> dict[str, Any]:
     except (CatalogueRefused, DatabaseUnavailable, SkyMapUnreachable, StorageFailed) as error:
         more = "; the notice is kept, and tried again by itself"
         raise type(error)(f"{error.message}{more}") from error
-    if handled.outcome == "refused":
-        raise NoticeRefused(handled.message)
+    if handled.error is not None:
+        raise handled.error
     return {
         "event": handled.event,
         "outcome": handled.outcome,

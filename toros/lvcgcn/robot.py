@@ -80,6 +80,8 @@ class Handled:
         Where the lists are.
     message : str
         Why; empty for a notice that was simply answered.
+    error : AlertError or None
+        What a refused one was refused for.
     """
 
     outcome: str
@@ -87,6 +89,7 @@ class Handled:
     revision: int | None = None
     folder: Path | None = None
     message: str = ""
+    error: AlertError | None = None
 
 
 class Robot:
@@ -403,7 +406,7 @@ class Robot:
     def _refuse(self, new: NewNotice, error: AlertError) -> Handled:
         self.alerts.record(new, "refused", error.message, error)
         log.error("a notice from %s is refused: %s (%s)", new.source, error.message, new.file)
-        return Handled("refused", new.event, message=error.message)
+        return Handled("refused", new.event, message=error.message, error=error)
 
 
 def _new(notice: Notice, kept: Kept) -> NewNotice:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from tests.unit.lvcgcn.robots import EVENT, make_robot, messages_of, notice, sky_map
 from toros.database.messages import Message
-from toros.errors import EventNotFound
+from toros.errors import EventNotFound, SkyMapRefused
 from toros.lvcgcn.notices import read_notice
 from toros.lvcgcn.own_alert import voevent_of
 from toros.lvcgcn.requests import Resources
@@ -163,6 +163,7 @@ def test_a_broken_sky_map_is_a_recorded_refusal_and_keeps_the_lists(make: Make) 
     good = robot.robot.take(notice(), "test")
     broken = robot.robot.take(notice("UPDATE", 900.0, sky_map()[:9000]), "test")
     assert broken.outcome == "refused"
+    assert isinstance(broken.error, SkyMapRefused)
     told = robot.alerts.tell(EVENT)
     assert told["revision"] == good.revision
     assert [each["outcome"] for each in told["notices"]] == ["answered", "refused"]
